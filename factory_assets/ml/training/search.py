@@ -28,6 +28,7 @@ from factory_assets.ml.training.trials import (
 )
 from factory_assets.results.model import Trial, Tuned
 from factory_assets.spec.models import Network, OwnModule
+from factory_resources.errors import DeclarationError
 from factory_resources.home.home import storage_errors
 from factory_resources.metering.meter import Cost, Meter, Rates
 from factory_resources.progress import Progress
@@ -66,14 +67,21 @@ def search(
 
     Raises:
         DataError: the metric is undefined on the held-out rows.
-        DeclarationError: the metric does not fit the task, or a setting does not fit the user's
-            model.
+        DeclarationError: the metric or the loss does not fit the task, or a setting does not fit
+            the user's model.
         ModelError: the declared settings cannot be trained.
         StorageError: the trials cannot be stored.
     """
     if isinstance(trials.model, OwnModule):
         for name in trials.space:
             require_searchable(trials.model, name, trials.pipeline.folder)
+    if "loss" in trials.space and trials.ready.target.task != "regression":
+        # Before any trial: the one that lowers the absolute error would end the search.
+        raise DeclarationError(
+            "a loss is searched for numbers, and the target has classes",
+            where="train.tune.search.loss",
+            remedy="leave loss out",
+        )
     with studies.open_study(
         trials.home,
         checkpoints.name if checkpoints else uuid4().hex,

@@ -217,6 +217,16 @@ def test_metric_of_another_task_is_rejected(home: Home, tmp_path: Path) -> None:
     assert "selection_rate" not in str(caught.value)
 
 
+def test_no_loss_is_searched_for_classes(home: Home, tmp_path: Path) -> None:
+    search = {"loss": {"values": ["squared_error", "absolute_error"]}}
+    with pytest.raises(DeclarationError, match="the target has classes") as caught:
+        searched(home, tmp_path, BOOSTING, trials=3, search=search)
+    assert caught.value.where == "train.tune.search.loss"
+    tuned = searched(home, tmp_path, BOOSTING, "regression", trials=3, search=search).tuned
+    assert tuned
+    assert tuned.figures()["failed"] == 0
+
+
 def test_metric_undefined_on_the_validation_rows_is_rejected(home: Home, tmp_path: Path) -> None:
     table = rows(50, 2)
     ones = table.filter([value == 1 for value in table["y"].to_pylist()])
