@@ -52,8 +52,7 @@ def plot_loss(candidate: Candidate) -> bytes:
         best = f"best epoch: {candidate.best_epoch}"
         axes.axvline(candidate.best_epoch, color=GREY, linestyle="--", linewidth=1, label=best)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    loss = "squared error" if candidate.task == "regression" else "cross entropy"
-    label(axes, title=f"Loss, {candidate.model}", x="epoch", y=f"loss ({loss})", legend=True)
+    label(axes, title=f"Loss, {candidate.model}", x="epoch", y="loss", legend=True)
     return png(drawing)
 
 

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from factory_assets.ml.metrics.metrics import ScoredRows
+from factory_assets.ml.plots import training
 from factory_assets.ml.plots.evaluation import evaluation_plots, plot_slices
 from factory_assets.ml.plots.training import plot_loss, plot_portfolio, plot_search
 from factory_assets.results.evaluation import Slice
@@ -129,6 +130,17 @@ def test_residuals_that_hardly_differ_are_drawn(errors: list[float]) -> None:
 @pytest.mark.parametrize("epochs", [1, 40, 5000])
 def test_plot_loss_draws_any_number_of_epochs(epochs: int) -> None:
     require_picture(plot_loss(candidate(epochs, model="m" * 64)))
+
+
+def test_plot_loss_names_no_loss_that_training_did_not_lower(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # A model of numbers may lower the absolute error, and an own network any loss.
+    labels = list[str]()
+    monkeypatch.setattr(training, "label", lambda axes, **texts: labels.append(texts["y"]))
+    for task in ("binary", "regression"):
+        plot_loss(candidate(3).model_copy(update={"task": task}))
+    assert labels == ["loss", "loss"]
 
 
 def test_plot_slices_draws_many_and_undefined_slices() -> None:
