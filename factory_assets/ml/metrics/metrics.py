@@ -146,10 +146,14 @@ class ScoredRows:
 
 
 def normalise_probabilities(probabilities: NDArray[Any]) -> NDArray[np.float64]:
-    """Rescale rows in float64 to sum to 1, as scikit-learn requires; float32 is too coarse."""
+    """Rescale rows in float64 to sum to 1, as scikit-learn requires; float32 is too coarse.
+
+    If all trees of a served forest agree, their votes may add up to more than 1, so that less than
+    0 is left for the other class.
+    """
     import numpy as np
 
-    wide = np.asarray(probabilities, dtype=np.float64)
+    wide = np.asarray(probabilities, dtype=np.float64).clip(min=0)
     unit: NDArray[np.float64] = wide / wide.sum(axis=1, keepdims=True)
     return unit
 

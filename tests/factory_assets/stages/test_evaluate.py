@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from factory_assets.components.metadata import evaluation
+from factory_assets.ml.artifacts.onnx_model import load_served
 from factory_assets.ml.evaluation import baselines
 from factory_assets.results.data import SplitResult
 from factory_assets.results.evaluation import EvaluationResult, GateResult
@@ -562,6 +563,26 @@ def test_champion_of_own_code_is_what_was_deployed_not_what_the_code_says_now(
     verdict = evaluate(case.pipeline, case.parts, again, home, champion=case.candidate.version)
     # Read by the new code, the champion would score at one minus this.
     assert verdict.champion == pytest.approx(first.metrics, rel=1e-3)
+
+
+def test_champion_of_own_code_may_be_a_forest_whose_served_votes_round(
+    tmp_path: Path, home: Home
+) -> None:
+    forest = {
+        "python": "sklearn.ensemble:RandomForestClassifier",
+        "args": {"n_estimators": 10, "random_state": 0},
+    }
+    own = {**PEARS["train"], "model": forest}
+    case = prepare(tmp_path / "pears", home, {**PEARS, "train": own})
+    first = case.judge()
+    serve(case.pipeline, case.parts, case.candidate, first, home)
+    version = Registry(home).version(case.candidate.model, case.candidate.version)
+    served = load_served(Registry(home), version).outputs(read_arrow(case.parts.test, home))
+    assert served.min() < 0
+    champion = case.judge(champion=case.candidate.version).champion
+    assert champion
+    for name in ("log_loss", "brier", "roc_auc"):
+        assert champion[name] == pytest.approx(first.metrics[name], abs=1e-3)
 
 
 def test_a_changed_model_file_is_not_judged(tmp_path: Path, home: Home) -> None:

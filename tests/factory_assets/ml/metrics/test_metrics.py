@@ -142,6 +142,13 @@ def test_float32_probabilities_and_absent_classes_raise_no_warning() -> None:
     assert np.allclose(normalise_probabilities(outputs).sum(axis=1), 1, rtol=1e-15)
 
 
+def test_votes_that_a_served_forest_adds_up_to_more_than_1_are_judged() -> None:
+    votes = np.array([[-1.2e-7, 1.0000001], [1.0000001, -1.2e-7]], np.float32)
+    result = classification_metrics(np.array([1, 0]), votes, None, ("a", "b"))
+    assert (result["log_loss"], result["brier"]) == pytest.approx((0, 0))
+    assert normalise_probabilities(votes).tolist() == [[0, 1], [1, 0]]
+
+
 def test_regression_metrics_match_numbers_worked_out_by_hand() -> None:
     result = regression_metrics(np.array([0.0, 100.0, 200.0]), np.array([10.0, 100.0, 140.0]), 125)
     assert result == pytest.approx(
