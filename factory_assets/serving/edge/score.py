@@ -1379,12 +1379,20 @@ def _objects(path: str) -> Iterable[dict[str, Any]]:
         for number, line in enumerate(file, start=1):
             if line.strip():
                 try:
-                    row = json.loads(line)
+                    row = json.loads(line, object_pairs_hook=_distinct)
                 except (ValueError, RecursionError) as error:
                     raise RequestError(f"line {number} is not a JSON object: {error}") from error
                 if not isinstance(row, dict):
                     raise RequestError(f"line {number} is not a JSON object")
                 yield row
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object, of which every reader takes the same values."""
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        raise ValueError("a key is there twice")
+    return row
 
 
 if __name__ == "__main__":

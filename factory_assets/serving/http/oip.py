@@ -16,7 +16,7 @@ from factory_assets.serving.answered_regions import region_arrays
 from factory_assets.serving.http.call import Call
 from factory_assets.serving.http.errors import HttpError, malformed
 from factory_assets.serving.http.limits import Limits
-from factory_assets.serving.http.rows import require_count
+from factory_assets.serving.http.rows import require_count, require_distinct_keys
 from factory_assets.serving.online.answers import predictions
 from factory_assets.serving.online.column_request import ColumnRequest
 from factory_assets.serving.online.row_schema import EXACT
@@ -78,6 +78,7 @@ class InferenceRequest:
         head, raw = _parts(call)
         try:
             self._asked = msgspec.json.decode(head, type=_Request)
+            require_distinct_keys(head)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise malformed(f"the request is not one of the protocol: {error}", _INPUTS) from error
         known = {entry["name"] for entry in outputs_of(call.served)}

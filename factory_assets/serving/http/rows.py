@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from codecs import BOM_UTF8
+from collections import Counter
 from typing import Any
 
 import msgspec
@@ -20,7 +22,7 @@ def read_rows(
     """Return one row or a list of rows, and whether it was a list.
 
     Raises:
-        HttpError: the body is not JSON, or not rows.
+        HttpError: the body is not JSON, or not rows, or an object has a key twice.
     """
     if decoder is not None:
         try:
@@ -28,11 +30,14 @@ def read_rows(
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             # What exactly is wrong with it is found below, or by the engine.
             decoded = None
-        if isinstance(decoded, list):
-            require_count(len(decoded), limits)
-            return CompiledRequest(decoded), True
         if decoded is not None:
-            return CompiledRequest((decoded,)), False
+            several = isinstance(decoded, list)
+            rows = decoded if several else (decoded,)
+            require_count(len(rows), limits)
+            # Most bodies have the keys of the contract, and no colon but those behind them.
+            if body.count(b":") > len(rows) * _required_keys(rows[0]):
+                require_distinct_keys(body)
+            return CompiledRequest(rows), several
     found = parse_json(body)
     if isinstance(found, dict):
         return ObjectRequest((found,)), False
@@ -46,18 +51,48 @@ def parse_json(body: bytes, remedy: str = _REMEDY) -> Any:
         remedy: what to send instead of something else.
 
     Raises:
-        HttpError: it is not JSON.
+        HttpError: it is not JSON, or an object has a key twice.
     """
     if not body:
         raise malformed("the body is empty", remedy)
+    # Editors of Windows write the mark before the text.
+    text = body.removeprefix(BOM_UTF8)
     try:
-        # Editors of Windows write the mark before the text.
-        return msgspec.json.decode(body.removeprefix(BOM_UTF8))
+        found = msgspec.json.decode(text)
+        require_distinct_keys(text)
     except RecursionError as error:
         raise nested(remedy) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         reason = str(error).removeprefix("JSON is malformed: ")
         raise malformed(f"the body is not JSON: {reason}", remedy) from error
+    return found
+
+
+def require_distinct_keys(body: bytes) -> None:
+    """Require that no object of a JSON text has a key twice: readers differ in which one counts.
+
+    Sources are refused for it, too.
+
+    Raises:
+        HttpError: one has.
+        RecursionError: it has too many levels.
+    """
+    # Without keys, there is nothing to compare: millions of empty objects would take a second.
+    if body.count(b":") < 2:
+        return
+    # What is in a key that nobody reads need not be UTF-8; numbers may have any size.
+    text = body.decode("utf-8", "surrogateescape")
+    json.loads(text, object_pairs_hook=_distinct, parse_int=str, parse_float=str, strict=False)
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> None:
+    if len(dict(pairs)) < len(pairs):
+        [(name, _)] = Counter(name for name, _ in pairs).most_common(1)
+        raise malformed(f"the key {name[:40]!r} is sent twice", "send each key once")
+
+
+def _required_keys(row: msgspec.Struct) -> int:
+    return len(row.__struct_fields__) - len(row.__struct_defaults__)
 
 
 def nested(remedy: str = _REMEDY) -> HttpError:

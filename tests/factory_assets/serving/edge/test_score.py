@@ -239,8 +239,14 @@ _HEADER = "Size [mm],starts,colour,code,owner,running"
         ("r.jsonl", b"[" * 100_000, "line 1 is not a JSON object"),
         (
             "r.jsonl",
-            json.dumps(row()).encode()[:-1] + b', "code": %s}' % (b"[" * 900 + b"]" * 900),
+            json.dumps(row())[:-1].replace('"code"', '"left"').encode()
+            + b', "code": %s}' % (b"[" * 900 + b"]" * 900),
             "a value is nested too deeply",
+        ),
+        (
+            "r.jsonl",
+            json.dumps(row()).encode()[:-1] + b', "code": "AB-8"}',
+            "line 1 is not a JSON object: a key is there twice",
         ),
         (
             "r.csv",

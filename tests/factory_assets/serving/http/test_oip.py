@@ -73,6 +73,14 @@ def test_a_large_number_beside_a_small_one_stays_exact(served: ServedModel, valu
     assert column(read, "steps") == [value, 0]
 
 
+def test_a_key_is_sent_once(served: ServedModel) -> None:
+    body = json.dumps({"inputs": [tensor("steps", "INT64", 1, data=[1])]}).encode()
+    body = body.replace(b'"data": [1]', b'"data": [1], "data": [2]')
+    with pytest.raises(HttpError) as error:
+        InferenceRequest(call_of(served, body, "oip"), Limits())
+    assert "the key 'data' is sent twice" in line_of(error)
+
+
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=1), st.booleans())
 def test_texts_arrive_as_they_were_sent(
     served: ServedModel, texts: list[str], binary: bool

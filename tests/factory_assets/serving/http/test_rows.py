@@ -90,6 +90,36 @@ def test_json_may_begin_with_the_mark_that_editors_write() -> None:
     assert parse_json("\ufeff[5]".encode()) == [5]
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"a": 1, "a": 2}',
+        b'[{"b": 1}, {"a": 1, "\\u0061": 1}]',
+        b'{"inputs": {"b": [1], "a": [1], "a": [2]}}',
+        b'{"a": "1:2", "b": "x", "a": 1}',
+    ],
+    ids=range(4),
+)
+def test_a_key_is_sent_once(body: bytes) -> None:
+    with pytest.raises(HttpError) as error:
+        parse_json(body)
+    assert line_of(error) == "the key 'a' is sent twice; send each key once"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("value", ["4", '"3:4"'])
+def test_a_row_that_satisfies_the_contract_has_each_key_once(
+    value: str, served: ServedModel
+) -> None:
+    row = json.dumps(ROW)
+    body = f'[{row}, {row[:-1]}, "code": "c2", "other": {value}}}]'
+    with pytest.raises(HttpError) as error:
+        read_rows(body.encode(), served.decoder, LIMITS)
+    assert "the key 'code' is sent twice" in line_of(error)
+    colons = json.dumps([{**ROW, "code": "a:b", "other": 1}, ROW]).encode()
+    assert isinstance(read_rows(colons, served.decoder, LIMITS)[0], CompiledRequest)
+
+
 @pytest.mark.parametrize("found", [5, "text", [1], [{}, None], None])
 def test_rows_are_objects(found: Any) -> None:
     with pytest.raises(HttpError) as error:
