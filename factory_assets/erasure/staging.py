@@ -37,6 +37,7 @@ from factory_resources.erasure.search_terms import search_terms
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import Kind, StageComputed
+from factory_resources.ledger.erasure_entries import ErasureListed
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.ledger.log import Log
 from factory_resources.tables.snapshot import TableFile
@@ -153,7 +154,10 @@ def enter(staged: StagedErasure, decision: ErasureDecision, home: Home) -> int:
         # Whoever finds the intent without an entry removes both.
         store_intent(staged.intent, home)
         home.write_atomic(manifest_file(home, manifest.id), manifest.content)
-        others = [*staged.entries, *removed_files(manifest.removed, WHY)]
+        listed = ErasureListed(
+            subject=ErasureListed.subject_of(), erasure=manifest.id, manifest=begun.manifest
+        )
+        others = [listed, *staged.entries, *removed_files(manifest.removed, WHY)]
         return [begun, *(one.model_copy(update={"time": begun.time}) for one in others)]
 
     try:

@@ -32,6 +32,7 @@ from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.latest import value_of
 from factory_assets.results.model import Candidate, Champion
 from factory_assets.results.record_graph import tables_of
+from factory_resources.erasure.listed_manifests import require_manifests
 from factory_resources.home.home import Home
 from factory_resources.home.storage_faults import storage_faults
 from factory_resources.ledger.ledger import Ledger
@@ -64,6 +65,8 @@ def run_stage(call: StageRequest, worker: Worker = work_here) -> StageRun:
     # A mistake in what becomes an entry is not found after hours of training.
     declared = load_settings()
     require_people(call.home)
+    if call.stage == "ingest":
+        require_manifests(call.home)
     require_boundary(call.pipeline)
     Rates.from_env()
     # A second run of the same pipeline waits here, and then reuses what the first one computed.

@@ -21,7 +21,7 @@ from factory_resources.ledger.access_entries import (
 )
 from factory_resources.ledger.boundary_entries import BoundaryHeld, BoundaryLevel
 from factory_resources.ledger.entry import Entry, Sha256, SignedAct, VersionEntry
-from factory_resources.ledger.erasure_entries import ErasureBegun, ErasureDone
+from factory_resources.ledger.erasure_entries import ErasureBegun, ErasureDone, ErasureListed
 from factory_resources.ledger.governance_entries import GovernanceSigned
 from factory_resources.ledger.prediction_entries import (
     EdgeLogReceived,
@@ -286,6 +286,7 @@ Kind = (
     | GovernanceSigned
     | SupplyChainRecorded
     | ErasureBegun
+    | ErasureListed
     | ErasureDone
     | FilesRemoved
     | BackupMade

@@ -3,7 +3,9 @@
 They name nobody and have no value: what was erased is in the manifest, by row number and path.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from factory_resources.ledger.entry import Entry, Sha256, SignedAct
 
@@ -24,6 +26,21 @@ class ErasureBegun(SignedAct, Entry):
     """Answered requests."""
     signed: str | None = None
     """When the person signed, by their own clock: UTC, ISO 8601; None if nobody had to sign."""
+
+
+class ErasureListed(Entry):
+    """The manifest of an erasure must be there: runs leave out the rows that it names.
+
+    The entries have one subject, so that whoever does not know the ids finds them all.
+    """
+
+    SUBJECT = "erasures"
+
+    kind: Literal["erasure_listed"] = "erasure_listed"
+    subject: str
+    erasure: Annotated[str, Field(pattern=r"^[0-9a-z-]{1,64}$")]
+    manifest: Sha256
+    """As in the entry of the erasure."""
 
 
 class ErasureDone(Entry):

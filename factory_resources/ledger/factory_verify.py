@@ -1269,6 +1269,7 @@ _FOLLOWED = frozenset(
         "governance",
         "supply_chain",
         "erasure",
+        "erasure_listed",
     }
 )
 """The kinds of entries that name something else that is checked."""
@@ -1837,6 +1838,7 @@ class ContentCheck:
             "governance": self._decisions.governance,
             "supply_chain": self._supply_chain,
             "erasure": self._erasure,
+            "erasure_listed": self._erasure_listed,
         }
         for number, kind in self._scratch.run("SELECT number, kind FROM act ORDER BY number"):
             with self._report.reported(number):
@@ -2037,6 +2039,16 @@ class ContentCheck:
                 # Later looks at answers are stored under the names of those that were erased.
                 if is_here(self._files, require_relative(path)) and not path.startswith("watch/"):
                     self._report.problem("was erased, and is there", number, path)
+
+    def _erasure_listed(self, number: int, entry: dict[str, Any]) -> None:
+        """Check that the manifest that runs require is that of an erasure."""
+        # Runs find them by this subject alone.
+        _require_same("the subject", take(entry, "subject"), "erasures")
+        erasure = take(entry, "erasure")
+        begun = self._ledger.last("erasure", f"erasure/{erasure}", number)
+        if begun is None:
+            raise InvalidError(f"lists an erasure {_short(erasure)} that has no entry")
+        _require_same("the manifest", take(entry, "manifest"), take(begun[1], "manifest"))
 
     def _require_entered(self, number: int, records: dict[str, Any]) -> None:
         """Report records that had been changed before an erasure replaced them."""

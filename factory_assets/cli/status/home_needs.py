@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from factory_assets.cli.status.report import Need
 from factory_resources.backup.contents import JOURNAL
+from factory_resources.erasure.listed_manifests import require_manifests
 from factory_resources.erasure.manifest import FINISH, stored_intents
 from factory_resources.errors import StorageError
 from factory_resources.home.database import DATABASE_VARIABLE
@@ -23,16 +24,20 @@ def home_needs(home: Home, entries: int) -> Iterator[Need]:
     Args:
         entries: how many its ledger has.
     """
-    yield from _unfinished(home)
+    yield from _erasures(home)
     yield from _lost_answers(home)
     yield from _damaged_answers(home)
     yield from _keyless(home, entries)
     yield from _closed(home)
 
 
-def _unfinished(home: Home) -> Iterator[Need]:
+def _erasures(home: Home) -> Iterator[Need]:
     if stored_intents(home):
         yield Need(what="erasure not finished", pipeline=None, details=(FINISH,))
+    try:
+        require_manifests(home)
+    except StorageError as error:
+        yield Need(what="erasure manifest", pipeline=None, details=(str(error),))
 
 
 def _lost_answers(home: Home) -> Iterator[Need]:

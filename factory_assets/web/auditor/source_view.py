@@ -27,6 +27,7 @@ from factory_assets.web.auditor.packed_sources import plain_stream, write_plain
 from factory_assets.web.auditor.records import CountedRecord, CountedRecords
 from factory_assets.web.auditor.sensitive_sources import SensitiveSources
 from factory_assets.web.auditor.source_text import text_lines
+from factory_resources.erasure.listed_manifests import require_manifests
 from factory_resources.erasure.manifest import erased_of, erased_rows
 from factory_resources.errors import FactoryError, SourceError, UnknownNameError
 from factory_resources.home.home import Home
@@ -162,6 +163,7 @@ class SourceReader:
         try:
             named = self._find(names, counted, folders)
             hidden = self.sensitive.of((one.pipeline for one in every), folders)
+            require_manifests(self.home)
             erased = frozenset(erased_of(erased_rows(self.home), digest, named.source.name))
             # Which lines an erased row has is not known before its table is read.
             if not hidden and not erased and _kind(named) in {"csv", "jsonl", "arff"}:

@@ -13,8 +13,9 @@ from factory_assets.web.pages.pipeline_state import PipelineState, Trouble
 from factory_assets.web.pages.pipeline_states import PipelineStates
 from factory_assets.web.pages.runs import LastRun, Runs
 from factory_assets.web.pages.waits import Wait, waits_of
+from factory_resources.erasure.listed_manifests import require_manifests
 from factory_resources.erasure.manifest import FINISH, stored_intents
-from factory_resources.errors import FactoryError
+from factory_resources.errors import FactoryError, StorageError
 from factory_resources.home.home import Home
 from factory_resources.home.serving_faults import serving_faults
 from factory_resources.ledger.entries import BackupMade
@@ -82,7 +83,7 @@ class OverviewReader:
         with _readable(problems):
             states = self._states.all()
             problems += _disk(self._home)
-            problems += _unfinished(self._home)
+            problems += _erasures(self._home)
             problems += _not_served(self._home)
             ledger = _ledger(self._home, problems)
             last, over = self._runs.last(), self._runs.over()
@@ -174,9 +175,13 @@ def _disk(home: Home) -> Iterator[OverviewProblem]:
         yield OverviewProblem(None, Trouble("disk full", (text,)))
 
 
-def _unfinished(home: Home) -> Iterator[OverviewProblem]:
+def _erasures(home: Home) -> Iterator[OverviewProblem]:
     if stored_intents(home):
         yield OverviewProblem(None, Trouble("erasure not finished", (FINISH,)))
+    try:
+        require_manifests(home)
+    except StorageError as error:
+        yield _whole("erasure manifest", error)
 
 
 def _not_served(home: Home) -> Iterator[OverviewProblem]:

@@ -10,7 +10,7 @@ import pytest
 from factory_assets.results.base import result_as
 from factory_assets.results.data import SplitResult
 from factory_assets.results.record_graph import RecordGraph
-from factory_resources.erasure.manifest import ErasureManifest, manifests
+from factory_resources.erasure.manifest import ErasureManifest, manifest_file, manifests
 from factory_resources.home.home import Home
 from factory_resources.ledger.erasure_entries import ErasureBegun, ErasureDone
 from factory_resources.ledger.ledger import Ledger
@@ -175,6 +175,27 @@ def test_status_and_check_still_work(erased: Path) -> None:
     assert in_process("status")[0] == 0
     assert in_process("check")[0] == 0
     assert problems(home_of(erased)) == []
+
+
+def test_without_the_manifest_no_row_comes_back(erased: Path) -> None:
+    home, manifest = home_of(erased), _manifest(erased)
+    path = manifest_file(home, manifest.id)
+    path.unlink()
+    try:
+        code, text = in_process("run", "people")
+        assert (code, "the manifest of an erasure is missing" in text) == (2, True), text
+        assert "erased rows would come back" in text
+        code, text = in_process("status")
+        assert "erasure manifest" in text
+        assert str(path) in text.replace("\n", "")
+        client = client_of(app_of(home), "ada", ["auditor"])
+        digest = sha256_of(erased / "defs" / "people" / "data.csv", "data.csv")
+        answer = client.get(f"/audit/files/{digest}?row={ROW}")
+        assert NAME not in answer.text
+        assert "the manifest of an erasure is missing" in text_of(answer.text)
+    finally:
+        path.write_bytes(manifest.content)
+    assert problems(home) == []
 
 
 def test_an_auditor_reads_of_it(erased: Path) -> None:

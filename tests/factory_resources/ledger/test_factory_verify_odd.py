@@ -257,6 +257,21 @@ def test_an_odd_list_of_what_was_erased_is_answered(tmp_path: Path) -> None:
         assert [told in problem for problem in problems] == ([True] if told else []), problems
 
 
+def test_a_manifest_that_is_listed_is_that_of_an_erasure(tmp_path: Path) -> None:
+    begun = _erasure(tmp_path, {})
+    done = entry("erasure_done", subject="erasure_done/e", found=0)
+    about = {"subject": "erasures", "erasure": "e"}
+    digest = sha256((tmp_path / "erasures/e.json").read_bytes())
+    for listed, told in (
+        ({**about, "manifest": digest}, ""),
+        ({**about, "manifest": "0" * 64}, "the manifest"),
+        ({**about, "manifest": digest, "erasure": "f"}, "lists an erasure 'f' that has no entry"),
+        ({**about, "manifest": digest, "subject": "others"}, "the subject"),
+    ):
+        problems = _problems(tmp_path, begun, entry("erasure_listed", **listed), done)
+        assert [told in problem for problem in problems] == ([True] if told else []), problems
+
+
 def _same_models(home: Path) -> list[bytes]:
     """Write two versions whose models are the same, byte for byte; return their entries."""
     manifest = json.dumps({"weights": sha256(b"w")}).encode()

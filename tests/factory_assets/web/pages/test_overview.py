@@ -36,6 +36,7 @@ from factory_resources.home.home import Home
 from factory_resources.home.serving_faults import write_serving_faults
 from factory_resources.ledger import factory_verify as verifier
 from factory_resources.ledger.entries import BackupMade
+from factory_resources.ledger.erasure_entries import ErasureListed
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.ledger.watch_entries import AlarmsChanged
 from tests.approvals import Factory
@@ -275,6 +276,15 @@ def test_an_erasure_that_was_killed_is_told(apples: Factory, browse: Browse) -> 
     text = _shown(browse(apples.home))
     assert "erasure not finished" in text
     assert "factory forget --resume" in text
+
+
+def test_a_manifest_of_an_erasure_that_is_missing_is_told(apples: Factory, browse: Browse) -> None:
+    subject, erasure = ErasureListed.subject_of(), str(uuid.uuid4())
+    listed = ErasureListed(subject=subject, erasure=erasure, manifest="0" * 64)
+    Ledger(apples.home).append([listed])
+    text = _shown(browse(apples.home))
+    assert "the manifest of an erasure is missing" in text
+    assert f"{erasure}.json" in text
 
 
 def test_a_champion_that_a_running_server_could_not_load_is_told(

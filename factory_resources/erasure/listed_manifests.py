@@ -1,0 +1,48 @@
+"""Require the manifests of erasures that the ledger lists: by them, runs leave out erased rows.
+
+Not a part of `manifest`, by which sources are read: what an edit of the ledger's code changes is
+not to be ingested anew.
+"""
+
+from hashlib import sha256
+
+from factory_resources.erasure.manifest import manifest_file
+from factory_resources.errors import StorageError
+from factory_resources.home.home import Home, unreadable
+from factory_resources.ledger.erasure_entries import ErasureListed
+from factory_resources.ledger.ledger import Ledger, entry_in
+
+
+def require_manifests(home: Home) -> None:
+    """Require that every manifest is as the ledger lists it.
+
+    It lists none of erasures by earlier versions of the factory.
+
+    Raises:
+        StorageError: one is missing, was changed, or cannot be read.
+    """
+    ledger = Ledger(home)
+    if not ledger.exists:
+        return
+    with ledger.reading() as log:
+        entries = [entry_in(log, one) for one in log.numbers(ErasureListed.subject_of())]
+    for entry in entries:
+        if isinstance(entry, ErasureListed):
+            _require(entry, home)
+
+
+def _require(listed: ErasureListed, home: Home) -> None:
+    path = manifest_file(home, listed.erasure)
+    try:
+        if sha256(path.read_bytes()).hexdigest() == listed.manifest:
+            return
+        fault = "was changed"
+    except FileNotFoundError:
+        fault = "is missing"
+    except OSError as error:
+        raise unreadable(path, error) from error
+    raise StorageError(
+        f"the manifest of an erasure {fault}",
+        where=str(path),
+        remedy="restore it from a backup: without it, erased rows would come back",
+    )
