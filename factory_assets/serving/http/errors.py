@@ -22,6 +22,10 @@ ErrorKind = Literal[
 ]
 
 
+_LONGEST = 2_000
+"""Characters of what is wrong: a name in a request may be as long as its body."""
+
+
 class HttpError(Exception):
     """An answer that is not a prediction.
 
@@ -47,7 +51,8 @@ class HttpError(Exception):
         retry: int | None = None,
     ) -> None:
         super().__init__(what)
-        self.status, self.kind, self.what, self.remedy = status, kind, what, remedy
+        self.what = what if len(what) <= _LONGEST else f"{what[:_LONGEST]}…"
+        self.status, self.kind, self.remedy = status, kind, remedy
         self.reasons, self.retry = reasons or [], retry
         self.broken: Mapping[str, int] = broken or {}
         self.about = ("", "", "")

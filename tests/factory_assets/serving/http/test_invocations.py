@@ -117,6 +117,14 @@ def test_a_wrong_shape_is_named(body: Any, words: str, served: ServedModel) -> N
     assert words in line_of(error)
 
 
+def test_a_long_name_is_not_repeated_whole(served: ServedModel) -> None:
+    name = "\x7f" * 100_000
+    with pytest.raises(HttpError) as error:
+        rows_of(served, {"dataframe_split": {"columns": [name, name], "data": [[1, 2]]}})
+    assert len(line_of(error)) < 3_000
+    assert line_of(error).endswith("…; send each column once")
+
+
 @pytest.mark.parametrize(
     ("body", "words"),
     [
