@@ -70,13 +70,17 @@ def _answers(documents: VersionDocuments) -> Iterator[FactTable]:
             if entry.at("kind").value == "predictions"
         ),
     )
-    erased = [*_by_day(documents, PredictionsErased)]
-    files = (entry.get("file") for entry in erased)
-    replaced = {file.value for file in files if not isinstance(file, str)}
+    gone = {
+        file.value
+        for kind, place in ((PredictionsErased, "file"), (PredictionsRemoved, "files"))
+        for entry in _by_day(documents, kind)
+        if entry.has(place)
+        for file in entry.leaves(place)
+    }
     rows = [
         (entry.at("day"), entry.at("count"), entry.at("sha256"))
         for entry in _by_day(documents, PredictionsArchived)
-        if entry.at("sha256").value not in replaced
+        if entry.at("sha256").value not in gone
     ]
     yield from fact_table(
         "prediction_log",

@@ -370,7 +370,7 @@ def test_what_the_ledger_says_later_is_in_the_next_dossier(
     assert champion
     archived = {**moved, **ids, "sha256": digest, "leaves": digest}
     removed = {**moved, "files": (digest,), "reason": "kept long enough"}
-    replaced = {**archived, "sha256": "b" * 64}
+    replaced, kept = {**archived, "sha256": "b" * 64}, {**archived, "sha256": "c" * 64, "count": 5}
     leaves = {"b": {"0" * 32: 0}}
     erased = {**moved, "count": 1, "erasure": "one", "blocks": leaves, "file": "b" * 64}
     Ledger(home).append(
@@ -381,12 +381,13 @@ def test_what_the_ledger_says_later_is_in_the_next_dossier(
             PredictionsErased.model_validate(erased),
             PredictionsArchived.model_validate(archived),
             PredictionsRemoved.model_validate(removed),
+            PredictionsArchived.model_validate(kept),
             ServingChanged.model_validate(stopped),
             champion[1].model_copy(update=back),
         ]
     )
     later = _made(factory, home=home)
-    assert later.size == dossier.size + 8
+    assert later.size == dossier.size + 9
     tables = {table.name: table for table in later.tables}
     values = {name: [value.value for value in table.values()] for name, table in tables.items()}
     assert [value for value in values["alarms"] if isinstance(value, str)][1::2] == [
@@ -394,7 +395,7 @@ def test_what_the_ledger_says_later_is_in_the_next_dossier(
         "errors",
     ]
     assert values["blocks"][0::2] == ["b", 3]
-    assert values["answers"] == [day, 12, digest]
+    assert values["answers"] == [day, 5, "c" * 64]
     assert values["removed_answers"] == [day, 12, "kept long enough"]
     assert values["erased_answers"] == [day, 1, "one"]
     assert "stopped" in values["interventions"]
