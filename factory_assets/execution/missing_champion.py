@@ -1,7 +1,9 @@
 """Say that a pipeline has no champion, and why: it has no models, or a version waits."""
 
+from factory_assets.declarations.folders import pipeline_folders
 from factory_assets.declarations.loader import pipeline_named
 from factory_assets.execution.standing import standing, waiting_text
+from factory_assets.spec.base import suggest
 from factory_resources.errors import ModelError
 from factory_resources.home.home import Home
 from factory_resources.tracking.records import Records
@@ -12,8 +14,11 @@ NO_MODELS = "without `train` it has no models; declare `train`, or use its clean
 
 def no_champion(name: str, home: Home) -> ModelError:
     """Return the error that no version of a pipeline serves, nor was stopped."""
+    what, declared = f"{name!r} has no champion yet", [one.name for one in pipeline_folders()]
+    if name not in declared:
+        return ModelError(f"{what}, nor is it declared", remedy=suggest(name, declared))
     remedy = why_none(name, home) or f"train and deploy one: factory run {name}"
-    return ModelError(f"{name!r} has no champion yet", remedy=remedy)
+    return ModelError(what, remedy=remedy)
 
 
 def why_none(name: str, home: Home) -> str | None:

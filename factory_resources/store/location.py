@@ -138,11 +138,21 @@ def require_recorded_store(home: Home) -> None:
 
 
 def recorded_address(home: Home) -> str | None:
-    """Return the store in which the tables of a home are; None if they are in the home."""
+    """Return the store in which the tables of a home are; None if they are in the home.
+
+    Raises:
+        StorageError: the home is a file.
+    """
     try:
         return location_file(home).read_text(encoding="utf-8").strip()
     except FileNotFoundError:
         return None
+    except NotADirectoryError as error:
+        raise StorageError(
+            "this is not a folder, or is in none",
+            where=str(home.path),
+            remedy="name a folder in FACTORY_HOME",
+        ) from error
 
 
 def uses_store(home: Home) -> bool:

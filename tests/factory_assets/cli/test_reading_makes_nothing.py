@@ -95,6 +95,25 @@ def test_of_a_pipeline_without_models_nobody_is_told_to_train_one(tmp_path: Path
         chosen_version("apples", None, Home(tmp_path / "home"))
 
 
+def test_a_pipeline_that_nobody_declared_is_not_to_be_run() -> None:
+    done = CliRunner().invoke(main, ["pack", "aples", "--edge", "--out", "pack"])
+    told = "'aples' has no champion yet, nor is it declared; did you mean 'apples'? valid: "
+    assert (done.exit_code, told in done.output) == (2, True), done.output
+
+
+@pytest.mark.parametrize("below", ["", "home"])
+@pytest.mark.parametrize("words", ["status", "run apples"])
+def test_a_home_that_is_a_file_is_named_itself(
+    words: str, below: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    home = tmp_path / "file" / below
+    monkeypatch.setenv("FACTORY_HOME", str(home))
+    done = CliRunner().invoke(main, words.split())
+    told = f"{home}: this is not a folder, or is in none; name a folder in FACTORY_HOME"
+    assert (done.exit_code, done.output) == (2, f"error: {told}\n")
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [

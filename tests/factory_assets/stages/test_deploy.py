@@ -233,10 +233,10 @@ def test_tampered_graph_is_not_served(factory: Factory) -> None:
 
 
 def test_nothing_serves_before_the_first_deploy(home: Home) -> None:
-    with pytest.raises(
-        ModelError, match="'p' has no champion yet; train and deploy one: factory run p"
-    ):
-        load_champion("p", home)
+    shipped = "tumour_diagnosis"
+    told = f"'{shipped}' has no champion yet; train and deploy one: factory run {shipped}"
+    with pytest.raises(ModelError, match=told):
+        load_champion(shipped, home)
 
 
 def opens_in_mlflow(home: Home, version: int) -> bool:
