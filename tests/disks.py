@@ -25,8 +25,17 @@ class Disk:
 
     def resize(self, size: int) -> None:
         """Set the size of the whole disk."""
-        options = f"remount,size={size}"
-        subprocess.run(["mount", "-o", options, str(self.folder)], check=True)
+        self._remount(f"size={size}")
+
+    @contextmanager
+    def without_inodes(self) -> Iterator[None]:
+        """Leave no room for a further file while the block runs, however much of it is free."""
+        stat = os.statvfs(self.folder)
+        self._remount(f"nr_inodes={stat.f_files - stat.f_ffree}")
+        try:
+            yield
+        finally:
+            self._remount(f"nr_inodes={stat.f_files}")
 
     @contextmanager
     def filled(self, free: int) -> Iterator[None]:
@@ -39,6 +48,10 @@ class Disk:
             yield
         finally:
             filler.unlink()
+
+    def _remount(self, option: str) -> None:
+        command = ["mount", "-o", f"remount,{option}", str(self.folder)]
+        subprocess.run(command, check=True)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from errno import ENOSPC
 from hashlib import sha256
 from pathlib import Path
 
@@ -115,9 +116,13 @@ def _copying(home: Home, target: Path) -> Iterator[None]:
             yield
         except OSError as error:
             path = Path(os.fsdecode(error.filename or ""))
-            if path.is_relative_to(home.path):
+            if not path.is_relative_to(home.path):
+                raise
+            if error.errno != ENOSPC:
                 raise unreadable(path, error) from error
-            raise
+            # The files of locks are made there.
+            with storage_errors(path):
+                raise
 
 
 def _opened(home: Home, target: Path) -> AbstractContextManager[BackupTarget]:

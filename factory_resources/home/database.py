@@ -19,6 +19,9 @@ MIGRATION_SCHEMA = "migration"
 """A schema that a database of PostgreSQL has while a home is carried over to it, which its comment
 names."""
 
+UNOPENED = "unable to open database file"
+"""What SQLite says of a file that it cannot open, and of one beside it that it cannot make."""
+
 PREPARED = "prepared.json"
 """The file of a home that says, among others, which database was prepared for it."""
 
@@ -324,8 +327,8 @@ def _selected(file: Path, statement: str, values: Mapping[str, Any], *, still: b
 
 
 def is_disk_fault(error: Exception) -> bool:
-    """Whether SQLite says that the disk is full or cannot be written."""
-    return any(reason in str(error) for reason in DISK_FAULTS)
+    """Whether SQLite says that the disk is full or cannot be written, or has room for no file."""
+    return any(reason in str(error) for reason in (*DISK_FAULTS, UNOPENED))
 
 
 def is_still(file: Path) -> bool:

@@ -11,7 +11,7 @@ from errno import EACCES
 from pathlib import Path
 
 from factory_resources.errors import DatabaseAwayError, FactoryError, StorageError
-from factory_resources.home.database import DATABASE_VARIABLE, server_address
+from factory_resources.home.database import DATABASE_VARIABLE, UNOPENED, server_address
 from factory_resources.home.home import DISK_FAULTS, DISK_REMEDY, Home, unreadable
 from factory_resources.home.sqlite_files import (
     dagster_files,
@@ -24,8 +24,6 @@ from factory_resources.home.sqlite_files import (
 )
 
 _LOCKED = ("database is locked", "database table is locked")
-
-_UNOPENED = "unable to open database file"
 
 _DATABASE = ("sqlite3.", "sqlalchemy.exc.", "psycopg2.")
 """In the names of the exceptions of databases."""
@@ -136,6 +134,9 @@ def _file_fault(text: str, home: Home) -> StorageError | None:
             where=str(home.path),
             remedy="wait until it has ended, then run again",
         )
+    if UNOPENED in text and _has_no_inode(home.path):
+        what = "cannot write (no inode is left on its disk, so that nobody can make a file there)"
+        return StorageError(what, where=str(home.path), remedy="remove files from that disk")
     files = (
         ledger_file(home),
         predictions_file(home),
@@ -153,17 +154,24 @@ def _file_fault(text: str, home: Home) -> StorageError | None:
             return StorageError(
                 f"{file.what} is damaged ({damage})", where=str(file.path), remedy=file.remedy
             )
-    if _UNOPENED in text and home.path.exists() and not os.access(home.path, os.W_OK):
+    if UNOPENED in text and home.path.exists() and not os.access(home.path, os.W_OK):
         # What was stored last is beside the database, and to read that takes an index.
         what = "a database cannot be opened, as its folder is not writable"
         return StorageError(what, where=str(home.path), remedy=DISK_REMEDY)
-    if _UNOPENED in text:
+    if UNOPENED in text:
         return StorageError(
             "a database is missing or cannot be opened",
             where=str(home.path),
             remedy="make the folder readable, or restore it from a backup",
         )
     return None
+
+
+def _has_no_inode(folder: Path) -> bool:
+    """Whether the disk has room for no further file, however much of it is free."""
+    disk = os.statvfs(folder) if folder.exists() else None
+    # Some file systems have as many as they need, and count none.
+    return disk is not None and disk.f_files > 0 and not disk.f_favail
 
 
 def _missing_rows(text: str, home: Home) -> StorageError | None:

@@ -472,6 +472,21 @@ def test_a_full_disk_of_backups_is_named_and_not_the_home(
     assert caught.value.remedy == OUTPUT_REMEDY
 
 
+def test_a_full_disk_of_the_home_is_named_and_not_a_file_of_another_user(
+    apples: Factory, tmp_path: Path
+) -> None:
+    with small_disk(tmp_path / "disk", 1 << 26) as disk:
+        home = Home(disk.folder / "home")
+        shutil.copytree(apples.home.path, home.path, ignore=shutil.ignore_patterns("tmp"))
+        with home.working(), home.lock("other"):
+            pass
+        with disk.without_inodes(), pytest.raises(StorageError) as caught:
+            make_backup(home, tmp_path / "backups", _quietly)
+    locks = home.path / "tmp"
+    assert str(caught.value).startswith(f"{locks}"), caught.value
+    assert "cannot write (No space left on device); free space" in str(caught.value)
+
+
 def test_what_a_killed_backup_left_beside_a_tar_file_is_removed(
     apples: Factory, tmp_path: Path
 ) -> None:

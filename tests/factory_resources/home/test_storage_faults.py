@@ -5,16 +5,23 @@ import os
 import sqlite3
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from psycopg2.errors import DiskFull
 
-from factory_resources.errors import DatabaseAwayError
-from factory_resources.home.database import DATABASE_VARIABLE, alchemy_address, set_option
+from factory_resources.errors import DatabaseAwayError, StorageError
+from factory_resources.home.database import (
+    DATABASE_VARIABLE,
+    alchemy_address,
+    query_sqlite,
+    set_option,
+)
 from factory_resources.home.home import Home
 from factory_resources.home.storage_faults import storage_fault, storage_faults
+from tests.disks import small_disk
 from tests.postgres import Postgres
 
 _NOBODY = 65534
@@ -61,6 +68,25 @@ def test_a_log_of_a_run_that_was_killed_while_it_was_made_is_not_to_blame(home: 
     assert "a database is missing or cannot be opened" in str(storage_fault(error, home))
     log.write_bytes(b"not a database")
     assert f"{log}: Dagster's log of one run is damaged" in str(storage_fault(error, home))
+
+
+def test_a_disk_without_inodes_is_read_and_no_database_is_damaged(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 1 << 20) as disk:
+        home = Home(disk.folder / "home")
+        mlflow = home.mlflow_database
+        home.require_writable()
+        with closing(sqlite3.connect(mlflow, isolation_level=None)) as made:
+            made.execute("PRAGMA journal_mode = WAL")
+            made.execute("CREATE TABLE runs AS SELECT 7 AS number")
+        with disk.without_inodes():
+            assert query_sqlite(mlflow, "SELECT number FROM runs", {}) == [(7,)]
+            opening = closing(sqlite3.connect(mlflow))
+            with pytest.raises(StorageError) as told, storage_faults(home), opening as opened:
+                opened.execute("INSERT INTO runs VALUES (8)")
+    assert str(told.value) == (
+        f"{home.path}: cannot write (no inode is left on its disk, so that nobody can make a file "
+        "there); remove files from that disk"
+    )
 
 
 @pytest.mark.parametrize(
