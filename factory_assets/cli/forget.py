@@ -1,7 +1,7 @@
 """`factory forget`: show what the home has of a person, ask, and erase it."""
 
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -136,14 +136,17 @@ def _erase(
         _require_shown(shown, _found(request, pipelines, home), home)
         staged = stage(shown, cast("Champions", champions), home)
         paths = frozenset(table_paths(home))
-    # Nothing serves less than before if the erasure cannot be prepared.
-    for pipeline in stopped:
-        change_serving(pipeline, "stopped", decision.reason, decision.key, home)
-    for pipeline, _ in _ending(shown, pipelines, home):
-        abandon_rollout(pipeline, decision.reason, decision.key, home)
-    with at_rest(home):
-        _require_files(paths, home)
-        number = enter(staged, decision, home)
+    with ExitStack() as resting:
+        # Nothing serves less than before if the erasure cannot be prepared.
+        with _named_if_in_vain() as halted:
+            for pipeline in stopped:
+                change_serving(pipeline, "stopped", decision.reason, decision.key, home)
+                halted.append(pipeline.name)
+            for pipeline, _ in _ending(shown, pipelines, home):
+                abandon_rollout(pipeline, decision.reason, decision.key, home)
+            resting.enter_context(at_rest(home))
+            _require_files(paths, home)
+            number = enter(staged, decision, home)
         erasure = staged.intent.manifest.id
         click.echo(f"erasure {erasure} was entered (entry {number})")
         drop_dynamic_keys(staged.intent.partitions, pipelines, home)
@@ -152,6 +155,19 @@ def _erase(
     if names:
         click.echo(f"next: factory run {' '.join(names)}, which factory up does by itself")
     return done
+
+
+@contextmanager
+def _named_if_in_vain() -> Iterator[list[str]]:
+    """Name the pipelines that the block has stopped and put into the list, unless it succeeds."""
+    halted: list[str] = []
+    try:
+        yield halted
+    except BaseException:
+        for name in halted:
+            again = f"let it serve again: factory resume {name} --reason ..."
+            click.echo(f"{name} is stopped, and nothing was erased; {again}", err=True)
+        raise
 
 
 def _require_shown(shown: ErasurePlan, now: ErasurePlan, home: Home) -> None:

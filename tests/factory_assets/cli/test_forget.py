@@ -14,6 +14,7 @@ from factory_assets.cli.main import main
 from factory_assets.erasure import staging
 from factory_assets.execution.rollout import ongoing_rollout
 from factory_resources.erasure.manifest import manifest_file, manifests
+from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.ledger.statements import statement_file
@@ -39,6 +40,8 @@ from tests.pipelines import declare
 pytestmark = pytest.mark.slow
 
 PASSPHRASE = "correct horse"
+
+IN_VAIN = "people is stopped, and nothing was erased; let it serve again: factory resume people --"
 
 
 @pytest.fixture(scope="module")
@@ -301,9 +304,13 @@ def test_where_only_answers_were_erased_nothing_is_to_be_run(root: Path) -> None
     assert "next: factory run people" in _factory(*words[:2], WHERE, *words[3:])[1]
 
 
+def _refuse(*_: object) -> None:
+    raise StorageError("a run uses this home", remedy="wait until it has ended")
+
+
 @pytest.mark.parametrize("remembers", [True, False])
 def test_the_champion_is_stopped_if_declared_or_if_it_has_values(
-    root: Path, remembers: bool
+    root: Path, remembers: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     attributes = copy.deepcopy(PEOPLE)
     if remembers:
@@ -314,8 +321,15 @@ def test_the_champion_is_stopped_if_declared_or_if_it_has_values(
     run_all()
     registry = Registry(home_of(root))
     before = registry.serving("people")
-    code, text = _factory("forget", "--where", WHERE, "--reason", "request 117", "--yes")
-    assert (code, f"people@{before} is stopped" in text) == (0, True), text
+    asked = ("forget", "--where", WHERE, "--reason", "request 117", "--yes")
+    with monkeypatch.context() as patch:
+        # A run has come between its two locks.
+        patch.setattr(forget, "_require_files", _refuse)
+        code, text = _factory(*asked)
+    assert (code, IN_VAIN in text) == (2, True), text
+    assert _factory("resume", "people", "--reason", "nothing was erased")[0] == 0
+    code, text = _factory(*asked)
+    assert (code, f"people@{before} is stopped" in text, IN_VAIN in text) == (0, True, False), text
     assert ("its files contain values of them and are removed" in text) is remembers
     code, text = _factory("trace", f"people@{before}")
     assert (code, "no problems" in text) == (0, True), text
