@@ -65,7 +65,9 @@ def _own_key() -> Path:
     if named := os.environ.get("FACTORY_KEY"):
         return Path(os.path.expanduser(named))
     folder = keys_folder()
-    keys = [path for path in sorted(folder.glob("*")) if path.suffix != ".pub" and path.is_file()]
+    # Editors and file managers leave hidden files there.
+    seen = sorted(folder.glob("[!.]*"))
+    keys = [path for path in seen if path.suffix != ".pub" and path.is_file()]
     if len(keys) == 1:
         return keys[0]
     found = ", ".join(path.name for path in keys)

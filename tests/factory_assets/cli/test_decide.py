@@ -223,6 +223,10 @@ def test_which_key_signs_must_be_clear(
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     code, text = waiting.factory("approve", "apples", "--reason", "x")
     assert (code, "there is no key to sign with; name one with --key" in text) == (2, True)
+    keys_folder().mkdir(parents=True)
+    (keys_folder() / ".DS_Store").touch()
+    code, text = waiting.factory("approve", "apples", "--reason", "x")
+    assert (code, "there is no key to sign with; name one with --key" in text) == (2, True)
     for name in ("jane", "bob"):
         create_key(keys_folder() / name, PASSPHRASE.encode())
     code, text = waiting.factory("approve", "apples", "--reason", "x")
