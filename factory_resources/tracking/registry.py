@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from shutil import copytree
+from shutil import copyfile, copytree
 from typing import Any
 
+from factory_resources.durability import sync_path
 from factory_resources.errors import ModelError, StorageError
 from factory_resources.home.database import database_address, query_sqlite, recorded_engine
 from factory_resources.home.home import Home, storage_errors
@@ -23,7 +24,6 @@ from factory_resources.home.storage_faults import storage_faults
 from factory_resources.ledger.entries import ChampionMade, ServingChanged
 from factory_resources.ledger.ledger import Ledger, stopped_in
 from factory_resources.security.offline import go_offline
-from factory_resources.store.location import uses_store
 
 ALIAS = "champion"
 
@@ -245,21 +245,20 @@ class Registry:
 
     def add_files(self, run_id: str, folder: Path, name: str) -> None:
         """Store every file of a folder as the run's artifacts below `name`."""
-        with storage_errors(self.home.artifacts):
-            if uses_store(self.home):
-                # The address that MLflow has may be in another home.
-                model, *_ = Path(self.client.get_run(run_id).info.artifact_uri).parts[-3:]
-                copytree(folder, self.run_files(model, run_id) / name, dirs_exist_ok=True)
-            else:
-                self.client.log_artifacts(run_id, str(folder), name)
+        # The address that MLflow has may be in another home.
+        model, *_ = Path(self.client.get_run(run_id).info.artifact_uri).parts[-3:]
+        self._store(folder, self.run_files(model, run_id) / name)
 
     def add_model_files(self, model: str, logged: Any, folder: Path) -> None:
         """Store every file of a folder as those of a logged model."""
+        self._store(folder, self._files_at(model, logged.artifact_location))
+
+    def _store(self, folder: Path, target: Path) -> None:
+        """Copy a folder durably, as MLflow would not: the ledger will name its files."""
         with storage_errors(self.home.artifacts):
-            if uses_store(self.home):
-                copytree(folder, self._files_at(model, logged.artifact_location))
-            else:
-                self.client.log_model_artifacts(logged.model_id, str(folder))
+            copytree(folder, target, copy_function=copyfile, dirs_exist_ok=True)
+            for path in (target, *target.rglob("*")):
+                sync_path(path)
 
     def _files_at(self, model: str, address: str) -> Path:
         """Return where the files of a logged model are, whatever home MLflow's address is in."""

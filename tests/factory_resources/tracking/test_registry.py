@@ -60,6 +60,25 @@ def test_versions_are_numbered_and_have_files_tags_and_one_champion(
 
 
 @pytest.mark.slow
+def test_the_files_of_a_model_are_on_the_disk_before_anything_names_them(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced, sync = set[str](), os.fsync
+
+    def note(handle: int) -> None:
+        synced.add(os.readlink(f"/proc/self/fd/{handle}"))
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", note)
+    registry = Registry(home)
+    version = registry.version("m", register(registry, tmp_path / "files"))
+    registry.add_files(version.run_id, tmp_path / "files", "onnx")
+    for folder in (version.files, registry.run_files("m", version.run_id) / "onnx"):
+        assert (folder / "weights").read_bytes() == b"numbers"
+        assert {str(folder), str(folder / "weights")} <= synced
+
+
+@pytest.mark.slow
 def test_reading_does_not_import_mlflow(home: Home, tmp_path: Path) -> None:
     registry = Registry(home)
     register(registry, tmp_path / "files")
