@@ -5,10 +5,11 @@ Uniqueness belongs in `validation`, checks of the whole table in `table_checks`.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from factory_assets.data.contract.sql_types import SQL_TYPES, is_number
 from factory_assets.spec import Ingest
-from factory_assets.spec.contract import NUMBERS, TIMES, Bound, Column, ColumnType
+from factory_assets.spec.contract import NUMBERS, TIMES, Bound, Column, ColumnType, Value
 from factory_resources.errors import ContractError
 from factory_resources.sql.engine import essence, literal
 from factory_resources.sql.expressions import parser
@@ -57,7 +58,7 @@ def rules_of(
         matches = f"regexp_full_match({value}, {literal(column.pattern)})"
         broken["pattern"] = f"{mistyped} OR NOT {matches}"
     if column.values is not None:
-        allowed = ", ".join(_allowed(column, v, kind) for v in column.values)
+        allowed = _allowed(column, column.values, kind)
         broken["values"] = f"{value} NOT IN ({allowed})" if allowed else f"{value} IS NOT NULL"
     return [Rule(f"{name}:{column.name}", column.name, sql) for name, sql in broken.items() if sql]
 
@@ -77,7 +78,10 @@ def _bound(column: Column, bound: Bound, kind: ColumnType) -> str | None:
             f"range of column {column.name!r} has {what} as bounds, but the column is {kind}",
             remedy="correct the range, or declare the column's type",
         )
-    return f"TIMESTAMP {literal(bound)}" if isinstance(bound, str) else repr(bound)
+    if isinstance(bound, str):
+        # The engine does not read all forms of ISO 8601, such as 20240131.
+        return f"TIMESTAMP {literal(str(datetime.fromisoformat(bound)))}"
+    return repr(bound)
 
 
 def _require_text(column: Column, key: str, kind: ColumnType) -> None:
@@ -100,20 +104,36 @@ def pattern_error(pattern: str) -> str | None:
     return None
 
 
-def _allowed(column: Column, allowed: int | float | str | bool, kind: ColumnType) -> str:
-    text = str(allowed).lower() if isinstance(allowed, bool) else str(allowed)
-    fits = {
-        "string": True,
-        "bool": text.lower() in {"true", "false", "0", "1"},
-        "int64": is_number(text) and float(text).is_integer() and abs(float(text)) <= 2.0**63,
-        "float64": is_number(text),
-    }.get(kind, not isinstance(allowed, bool))
-    if not fits:
-        raise ContractError(
-            f"allowed value {allowed!r} of column {column.name!r} is not a valid {kind}",
-            remedy="correct the column's values or its type",
-        )
-    return f"CAST({literal(text)} AS {SQL_TYPES[kind]})"
+def _allowed(column: Column, values: Sequence[Value], kind: ColumnType) -> str:
+    """Return SQL for the allowed values, each of the column's type."""
+    texts = [str(v).lower() if isinstance(v, bool) else str(v) for v in values]
+    for value, text, is_read in zip(values, texts, _are_read(texts, kind), strict=True):
+        if not (is_read and _fits(text, kind)):
+            raise ContractError(
+                f"allowed value {value!r} of column {column.name!r} is not a valid {kind}",
+                remedy="correct the column's values or its type",
+            )
+    return ", ".join(f"CAST({literal(text)} AS {SQL_TYPES[kind]})" for text in texts)
+
+
+def _are_read(texts: Sequence[str], kind: ColumnType) -> list[bool]:
+    """Return for each text whether the engine reads it as a value of the type."""
+    with parser().cursor() as connection:
+        read = f"TRY_CAST(unnest(?::VARCHAR[]) AS {SQL_TYPES[kind]}) IS NOT NULL"
+        return [row for (row,) in connection.execute(f"SELECT {read}", [texts]).fetchall()]
+
+
+def _fits(text: str, kind: ColumnType) -> bool:
+    """Whether a text that the engine reads means the same to a person."""
+    match kind:
+        case "bool":
+            return text.lower() in {"true", "false", "0", "1"}
+        case "int64":
+            return is_number(text) and float(text).is_integer()
+        case "float64":
+            return is_number(text)
+        case _:
+            return True
 
 
 def is_separable(ingest: Ingest) -> bool:

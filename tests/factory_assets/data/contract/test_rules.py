@@ -1,5 +1,6 @@
 """The row-level rules of a contract: which rows go to quarantine, and under which rule name."""
 
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from factory_assets.data.contract.rules import pattern_error
+from factory_assets.data.contract.rules import pattern_error, rules_of
+from factory_assets.spec import Column
+from factory_assets.spec.contract import ColumnType
 from factory_assets.stages.ingest import ingest
 from factory_resources.errors import ContractError
 from factory_resources.home.home import Home
@@ -53,6 +56,11 @@ def _ingested(text: str, folder: Path, home: Home, contract: Any) -> tuple[Any, 
             {"type": "timestamp", "range": [None, "2024-01-31 12:00"]},
             ["2024-01-31T11:59:59", "2024-01-31T12:00:01"],
             [2],
+        ),
+        (
+            {"type": "timestamp", "range": ["20240131", "2024-W06-1T10"]},
+            ["2024-01-30T23:59:59", "2024-01-31T00:00:00", "2024-02-05T10:00:01"],
+            [1, 3],
         ),
     ],
 )
@@ -98,6 +106,26 @@ def test_a_pattern_on_a_column_that_is_inferred_as_numbers_is_reported(
 ) -> None:
     with pytest.raises(ContractError, match="pattern of column 'x' needs text, but the column is"):
         _ingested("x\n1\n2\n", tmp_path, home, [{"name": "x", "pattern": "[0-9]"}])
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "cell"),
+    [
+        ("date", ["2024-01-31", "31.01.2024"], "2024-01-31"),
+        ("timestamp", ["2024-01-31T10:00:00", "noon"], "2024-01-31T10:00:00"),
+        ("int64", [1, 2**63], "1"),
+    ],
+)
+def test_an_allowed_value_that_the_type_lacks_is_reported_with_its_column(
+    kind: ColumnType, values: list[Any], cell: str, tmp_path: Path, home: Home
+) -> None:
+    allowed = {"name": "x", "type": kind, "values": values}
+    declared = Column.model_validate(allowed)
+    what = f"allowed value {values[1]!r} of column 'x' is not a valid {kind}"
+    with pytest.raises(ContractError, match=re.escape(what)):
+        rules_of(declared, kind, "v", "m")
+    contract = [allowed | {"values": values[:1]}, {"name": "y", "type": "int64"}]
+    assert _ingested(f"x,y\n{cell},1\n", tmp_path, home, contract)[1] == []
 
 
 def test_several_columns_can_be_unique_together(tmp_path: Path, home: Home) -> None:
