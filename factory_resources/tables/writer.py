@@ -88,6 +88,9 @@ def keep(prepared: StagedTable, home: Home, table: str) -> Snapshot:
     return Snapshot(table=table, files=(stored,), columns=prepared.columns)
 
 
+STORABLE = "make it a number, text, boolean, date or timestamp, as in CAST(... AS DOUBLE)"
+"""What to do about a column of a type that cannot be stored."""
+
 _ENUM = "ENUM("
 """How the name of such a type begins; Parquet stores its values as text."""
 
@@ -122,6 +125,6 @@ def _stored_type(name: str, kind: str, table: str) -> str:
         raise ExpressionError(
             f"column {name!r} has type {kind}, which a table cannot store",
             where=table,
-            remedy="make it a number, text, boolean, date or timestamp, as in CAST(... AS DOUBLE)",
+            remedy=STORABLE,
         )
     return stored

@@ -20,6 +20,7 @@ from factory_resources.errors import ExpressionError, StorageError
 from factory_resources.sql.engine import engine_errors, identifier, sealed
 from factory_resources.sql.expressions import columns_of, columns_of_rule
 from factory_resources.sql.limits import bounded
+from factory_resources.tables.writer import STORABLE, stored_as
 
 if TYPE_CHECKING:
     import duckdb
@@ -125,6 +126,8 @@ def _wrong_types(clean: Clean, known: KnownColumns) -> list[Mistake]:
                 mistakes.append(Mistake((*_CLEAN, "where", rule), message))
         for name, sql in clean.derive.items():
             kind, message = _bind(connection, sql)
+            if kind and stored_as(kind) is None:
+                message = f"yields {kind}, which a table cannot store; {STORABLE}"
             if message:
                 mistakes.append(Mistake((*_CLEAN, "derive", name), message))
                 break

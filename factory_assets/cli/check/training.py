@@ -4,13 +4,18 @@ Training checks it again on the rows.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
-from factory_assets.declarations.messages import Mistake
+from pydantic import ValidationError
+
+from factory_assets.declarations.messages import Mistake, mistakes
 from factory_assets.declarations.yaml_document import At
 from factory_assets.ml.features.columns import input_columns
 from factory_assets.ml.metrics.metrics import gate_metric_names, metric_names
-from factory_assets.spec import Column, Gate, Pipeline
+from factory_assets.spec import Column, Gate, ModelSpec, Pipeline
 from factory_assets.spec.base import suggest
+from factory_assets.spec.contract import TIMES
+from factory_assets.spec.models import Auto, Boosting
 from factory_assets.spec.train import Task, Train
 
 
@@ -43,10 +48,11 @@ def metric_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
 
 
 def training_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
-    """Yield a class that the target does not have, groups of numbers, and a lack of inputs."""
+    """Yield keys that do not fit the target, groups of numbers, and a lack of inputs."""
     train, columns = pipeline.spec.train, pipeline.spec.ingest.contract.columns
     if train is None:
         return
+    yield from _task_mistakes(train, _target(pipeline))
     classes = _classes(_target(pipeline))
     positive = train.positive
     named = str(positive).lower() if isinstance(positive, bool) else str(positive)
@@ -67,6 +73,37 @@ def training_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
         yield Mistake(("train", "exclude"), "no input is left to learn from; name fewer columns")
 
 
+def _task_mistakes(train: Train, target: Column | None) -> Iterator[Mistake]:
+    """Yield a target that cannot be predicted, and what the task that its type tells has not."""
+    if target and target.type in TIMES:
+        what = f"{target.name!r} is a {target.type}, not a number or a class"
+        remedy = "predict a number that clean.derive makes of it"
+        yield Mistake(("train", "target"), f"{what}; {remedy}")
+        return
+    tasks = _tasks(train, target)
+    if tasks == ("regression",) and not train.task:
+        declared = train.model_dump(by_alias=True) | {"task": "regression"}
+        try:
+            Train.model_validate(declared)
+        except ValidationError as error:
+            for one in mistakes(error, declared, Train):
+                yield replace(one, at=("train", *one.at))
+    for at, loss in _losses(train.model) if tasks and "regression" not in tasks else ():
+        if loss == "absolute_error":
+            what = f"loss {loss} is for numbers; the task is {' or '.join(tasks)}; leave it out"
+            yield Mistake(("train", "model", *at), what)
+
+
+def _losses(model: ModelSpec) -> Iterator[tuple[At, str | None]]:
+    """Yield what the model, and each member of it, lowers, with the place in `model`."""
+    members = (model.members or ()) if isinstance(model, Auto) else ()
+    named: list[tuple[At, ModelSpec]] = [((), model)]
+    named += [(("members", i), member) for i, member in enumerate(members)]
+    for at, one in named:
+        if isinstance(one, Auto | Boosting):
+            yield (*at, "loss"), one.loss
+
+
 def _target(pipeline: Pipeline) -> Column | None:
     """Return what the contract says of the target, unless cleaning changes or derives it."""
     train, clean = pipeline.spec.train, pipeline.spec.clean
@@ -85,6 +122,8 @@ def _tasks(train: Train, target: Column | None) -> tuple[Task, ...]:
             return ("binary",)
         case "string":
             return ("binary", "multiclass")
+        case "float64":
+            return ("regression",)
     return ()
 
 

@@ -84,6 +84,12 @@ def test_a_good_declaration_with_data_has_no_problem(defs: Path) -> None:
             "column 'kind' is VARCHAR, which has no mean; name columns of numbers, or",
         ),
         (
+            "power: torque * speed",
+            "power: INTERVAL 1 DAY * speed",
+            "power:",
+            "yields INTERVAL, which a table cannot store; make it a number",
+        ),
+        (
             "values: [L, M, H]",
             "values: [L, M, H]\n        range: [0, 1]",
             "        range:",
@@ -244,6 +250,50 @@ def test_what_the_contract_tells_of_training(
     problems = check(["apples"])
     assert [problem.line for problem in problems] == ([line_of(text, on_line)] if message else [])
     assert all(message in problem.message for problem in problems)
+
+
+@pytest.mark.parametrize(
+    ("kind", "train", "metric", "on_line", "message"),
+    [
+        ("float64", "positive: yes", "rmse", "positive:", "only a task of two classes has one"),
+        ("float64", "calibrate: platt", "rmse", "calibrate:", "numbers have no probabilities"),
+        ("float64", "threshold: 0.3", "rmse", "threshold:", "only a decision between two classes"),
+        ("float64", "uncertainty: {abstain: true}", "rmse", "uncertainty:", "only a decision"),
+        ("float64", "seed: 1", "roc_auc", "metric:", "'roc_auc' is not a metric of regression"),
+        ("float64", "task: binary", "roc_auc", "", ""),
+        ("float64", "uncertainty: {}", "rmse", "", ""),
+        ("date", "seed: 1", "rmse", "target:", "'ripe' is a date, not a number or a class"),
+        (
+            *("string", "model: {kind: lightgbm, loss: absolute_error}", "f1"),
+            *("model:", "loss absolute_error is for numbers; the task is binary or multiclass"),
+        ),
+        (
+            *("bool", "model: {kind: auto, members: [{kind: lightgbm, loss: absolute_error}]}"),
+            *("f1", "model:", "loss absolute_error is for numbers; the task is binary"),
+        ),
+    ],
+)
+def test_what_the_type_of_the_target_tells(
+    defs: Path, kind: str, train: str, metric: str, on_line: str, message: str
+) -> None:
+    text = f"""\
+type: factory_assets.ModelPipeline
+attributes:
+  purpose: Sort apples
+  ingest:
+    source: {{files: apples.csv}}
+    contract: [{{name: size, type: float64}}, {{name: ripe, type: {kind}}}]
+  train:
+    target: ripe
+    {train}
+    {"" if train.startswith("model") else "model: {kind: linear}"}
+  evaluate:
+    metric: {metric}
+"""
+    declare(defs, text, "apples")
+    problems = check(["apples"])
+    assert [one.line for one in problems] == ([line_of(text, on_line)] if message else [])
+    assert all(message in one.message for one in problems)
 
 
 @pytest.mark.parametrize(("by", "message"), [("ripe", ""), ("shiny", "'shiny' is read as 0 and 1")])
