@@ -97,18 +97,18 @@ class SplitRule(Spec):
             return "give later rows of the class, or raise split.test"
         return self.remedy_for_classes(target)
 
-    def remedy_for_parts(self, target: str, largest: int | None) -> str:
+    def remedy_for_parts(self, classes: str | None, largest: int | None) -> str:
         """Return how each part gets a row.
 
         Args:
-            target: the column that is predicted.
+            classes: the column that is predicted; None if it has numbers.
             largest: how many rows have the most frequent value of `stratify`; None without it.
         """
         if largest is None:
             return "give more rows, groups or moments, or change the shares of split"
         shares = "change the shares of split, or " * (largest >= _FEWEST)
         others = "stratify by a column with fewer values, or by none"
-        return f"{shares}{_MERGE if self.stratify == target else others}"
+        return f"{shares}{_MERGE if self.stratify == classes else others}"
 
     def _divides(self, rows: int) -> bool:
         """Whether so many rows of one value, if `stratify` names it, give each part a row."""

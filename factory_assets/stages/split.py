@@ -238,12 +238,18 @@ def _require_target(
         )
 
 
+def _predicts_numbers(pipeline: Pipeline, kind: str) -> bool:
+    """Whether a target of this type is surely a number; only the data tells of whole numbers."""
+    task = pipeline.spec.training.task
+    return task == "regression" or (task is None and kind == "DOUBLE")
+
+
 def _require_finite_loss(
     connection: "duckdb.DuckDBPyConnection", pipeline: Pipeline, kind: str, where: str
 ) -> None:
     """Require that the squared errors of a number to predict can be summed, in every part."""
-    target, task = pipeline.spec.training.target, pipeline.spec.training.task
-    if kind != "DOUBLE" or task not in (None, "regression"):
+    target = pipeline.spec.training.target
+    if kind != "DOUBLE" or not _predicts_numbers(pipeline, kind):
         return
     name = identifier(target)
     row = connection.execute(
@@ -296,10 +302,13 @@ def _require_parts(
                 raise unmarked_part(connection, pipeline, part, where)
             largest = _largest_stratum(connection, rule)
             strata = f", at most {largest} in each of split.stratify {rule.stratify!r}"
+            target = pipeline.spec.training.target
+            is_number = _predicts_numbers(pipeline, prepared[part].columns[target])
+            classes = None if is_number else target
             raise DataError(
                 f"no row is left for {part} ({rows} rows in all{strata if largest else ''})",
                 where=where,
-                remedy=rule.remedy_for_parts(pipeline.spec.training.target, largest),
+                remedy=rule.remedy_for_parts(classes, largest),
             )
 
 

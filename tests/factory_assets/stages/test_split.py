@@ -309,6 +309,12 @@ def test_rare_classes_are_named_with_what_helps(
     _refused(home, made, value, match)
 
 
+def test_numbers_to_predict_are_no_rare_classes(tmp_path: Path, home: Home) -> None:
+    text = "x,y\n" + "\n".join(f"{i},{i}.5" for i in range(30)) + "\n"
+    made, value = cleaned(text, tmp_path, home, split={"stratify": "y"})
+    _refused(home, made, value, r"'y'\); stratify by a column with fewer values, or by none")
+
+
 def test_merged_rare_classes_can_be_predicted(tmp_path: Path, home: Home) -> None:
     lines = [f"{i},{'a' if i % 2 else f'k{i // 4}'}" for i in range(60)]
     merged = "CASE WHEN kind = 'a' THEN kind ELSE 'other' END"
