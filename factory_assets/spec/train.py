@@ -255,11 +255,13 @@ class Train(Spec):
         return {"refit": "never", "text": {}, **declared} if stored else declared
 
     @model_validator(mode="after")
-    def _encoders_read_inputs(self, info: ValidationInfo) -> Self:
+    def _read_as_declared(self, info: ValidationInfo) -> Self:
         # What was stored before this was refused still means what it meant.
+        for key in () if info.context == STORED else ("text", "categorical"):
+            if self.target in (getattr(self, key) or ()):
+                task = ", and say by `task` how it is predicted" * (key == "categorical")
+                raise ValueError(f"{key}: {self.target!r} is the target; take it out{task}")
         for name in () if info.context == STORED else self.text or ():
-            if name == self.target:
-                raise ValueError(f"text: {name!r} is the target; take it out of text")
             if name in (*self.exclude, *self.categorical):
                 other = "exclude" if name in self.exclude else "categorical"
                 raise ValueError(f"text: {name!r} is also in {other}; take it out of one of them")

@@ -342,9 +342,10 @@ def test_declared_uncertainty_is_a_share_of_inputs_that_are_known() -> None:
         ({"target": "site"}, "text: 'site' is the target"),
         ({"exclude": ["site"]}, "text: 'site' is also in exclude"),
         ({"categorical": ["site"]}, "text: 'site' is also in categorical"),
+        ({"categorical": ["wear"], "text": {}}, "categorical: 'wear' is the target; .* by `task`"),
     ],
 )
-def test_an_encoder_reads_an_input(changed: dict[str, Any], line: str) -> None:
+def test_an_encoder_and_categories_read_inputs(changed: dict[str, Any], line: str) -> None:
     declared = {"target": "wear", "model": {"kind": "linear"}, "text": {"site": "package"}}
     with pytest.raises(ValidationError, match=line):
         _spec(train={**declared, **changed})
