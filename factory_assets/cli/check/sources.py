@@ -161,14 +161,11 @@ def headers(pipeline: Pipeline) -> Headers | None:
         if not columns:
             return None
         files |= columns
-    for join in ingest.joins.values():
-        joined = _columns(join.source, pipeline.folder)
+    for _, join in sorted(ingest.joins.items()):
+        joined = _joined_columns(join, pipeline.folder)
         if join.columns is None and not joined:
             return None
-        added = [
-            name for columns in joined.values() or [()] for name in join.adds(columns).values()
-        ]
-        files = {name: tuple(dict.fromkeys((*columns, *added))) for name, columns in files.items()}
+        files = _widened(files, join, joined)
     return files
 
 
@@ -176,27 +173,38 @@ def join_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
     """Yield columns of joins that the tables do not have."""
     ingest = pipeline.spec.ingest
     hidden = [c.source_name for c in ingest.contract.columns if c.sensitive]
-    for name, join in ingest.joins.items():
+    tables = [_columns(source, pipeline.folder) for source in ingest.tables.values()]
+    # In this order, each join reads what those before it add.
+    for name, join in sorted(ingest.joins.items()):
         at: At = ("ingest", "joins", name)
-        joined = _columns(join.source, pipeline.folder)
-        tables = (_columns(source, pipeline.folder) for source in ingest.tables.values())
+        joined = _joined_columns(join, pipeline.folder)
         mistakes = [m for table in tables for m in _missing((*at, "on"), join.on, table, hidden)]
         if join.key or not mistakes:
             key = "key" if join.key else "on"
             mistakes += _missing((*at, key), join.key or join.on, joined, hidden)
         mistakes += _missing((*at, "columns"), join.columns or (), joined, hidden)
         mistakes += _missing((*at, "rename"), tuple(join.rename), joined, hidden)
-        yield from mistakes or _clashes(at, join, pipeline, joined)
+        yield from mistakes or _clashes(at, join, tables, joined)
+        unknown = join.columns is None and not joined
+        tables = [] if unknown else [_widened(table, join, joined) for table in tables]
 
 
-def _clashes(at: At, join: Join, pipeline: Pipeline, joined: Headers) -> Iterator[Mistake]:
+def _joined_columns(join: Join, folder: Path) -> Headers:
+    """Return the columns of each joined file, with the label of the files."""
+    source = join.source
+    label = (source.label,) if isinstance(source, FileSource) and source.label else ()
+    return {name: (*columns, *label) for name, columns in _columns(source, folder).items()}
+
+
+def _widened(files: Headers, join: Join, joined: Headers) -> Headers:
+    """Return the columns of each file with those that a join adds to it."""
+    added = [name for columns in joined.values() or [()] for name in join.adds(columns).values()]
+    return {name: tuple(dict.fromkeys((*columns, *added))) for name, columns in files.items()}
+
+
+def _clashes(at: At, join: Join, tables: Sequence[Headers], joined: Headers) -> Iterator[Mistake]:
     """Yield the added columns that a source has under the same name."""
-    own = {
-        column
-        for source in pipeline.spec.ingest.tables.values()
-        for columns in _columns(source, pipeline.folder).values()
-        for column in columns
-    }
+    own = {column for table in tables for columns in table.values() for column in columns}
     for file, columns in joined.items():
         for column, name in join.adds(columns).items():
             if name in own:

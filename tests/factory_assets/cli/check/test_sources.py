@@ -24,6 +24,11 @@ def problems_of(folder: Path, ingest: str) -> list[str]:
 
 JOINED = "source: {files: d.csv}\njoins: {m: {source: {files: m.csv}, on: machine%s}}"
 
+LABELLED = JOINED.replace("m.csv", "{x: m.csv}, label: plant")
+
+THEN = ",\n  n: {source: {files: m.csv}, on: %s}}"
+"""Ends the joins of `JOINED` without its last bracket by another one."""
+
 
 @pytest.mark.parametrize(
     ("ingest", "message"),
@@ -45,6 +50,7 @@ JOINED = "source: {files: d.csv}\njoins: {m: {source: {files: m.csv}, on: machin
         (JOINED % ", columns: [agee]", "joins.m.columns: no column 'agee' in m.csv; did you"),
         (JOINED % ", rename: {agee: a}", "joins.m.rename: no column 'agee' in m.csv; did you"),
         (JOINED % ", rename: {age: id}", "column 'age' of m.csv exists in the source too; write"),
+        (JOINED[:-1] % "" + THEN % "machine", "column 'age' of m.csv exists in the source too"),
         (JOINED % ", prefix: _a", "joins.m.prefix"),
         (JOINED % ", columns: [], rename: {age: a}", "rename: 'age' is not in `columns`"),
         (JOINED % ", key: [a, b]", "key has 2 columns, but `on` has 1"),
@@ -62,6 +68,9 @@ def test_each_mistake_is_one_problem(ingest: str, message: str, tmp_path: Path) 
         JOINED % "" + "\ncontract: [{name: age}, {name: y}]",
         JOINED % ", prefix: m_" + "\ncontract: [{name: m_age}, {name: y}]",
         JOINED % ", rename: {age: years}" + "\ncontract: [{name: years}, {name: y}]",
+        LABELLED % ", columns: [age, plant]",
+        LABELLED % "" + "\ncontract: [{name: plant}, {name: y}]",
+        JOINED[:-1] % "" + THEN % "age, columns: machine, prefix: n_",
         "source: {database: P, table: t}",
         'source: {database: P, query: "SELECT :x AS y", parameters: {x: 1}}',
         "sources: {a: {files: d.csv}, b: {database: P, table: t}}\nlabel: site",
