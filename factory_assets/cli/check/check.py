@@ -27,6 +27,7 @@ from factory_assets.cli.check.training import metric_mistakes, training_mistakes
 from factory_assets.cli.check.user_assets import user_asset_problems
 from factory_assets.cli.check.user_objects import user_object_mistakes
 from factory_assets.data.contract.rules import pattern_error, rules_of
+from factory_assets.data.contract.validation import require_distinct
 from factory_assets.data.privacy.first_lines import suggest_column
 from factory_assets.data.privacy.sensitive_columns import sensitive_misuses
 from factory_assets.declarations.contract_file import unchecked
@@ -151,6 +152,7 @@ def _deep_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
         return
     columns = headers(pipeline)
     yield from _missing_columns(pipeline, columns or {})
+    yield from _clashing_names(pipeline, columns or {})
     known = _known(pipeline, columns or {})
     clean = pipeline.spec.clean
     mistakes = list(expression_mistakes(clean, known))
@@ -170,13 +172,13 @@ def _deep_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
 
 def _contract(pipeline: Pipeline) -> Iterator[Mistake]:
     """Yield rules that no value can satisfy, and names that SQL cannot tell apart."""
-    seen: dict[str, str] = {}
+    seen = {label.lower(): label for label in pipeline.spec.ingest.labels}
     for i, column in enumerate(pipeline.spec.ingest.contract.columns):
         at = ("ingest", "contract", "columns", i)
-        other = seen.setdefault(column.name.lower(), column.name)
-        if other != column.name:
-            message = f"columns {other!r} and {column.name!r} differ only in case; rename one"
-            yield Mistake((*at, "name"), message)
+        if other := seen.get(column.name.lower()):
+            message = f"columns {other!r} and {column.name!r} differ only in case, or not at all"
+            yield Mistake((*at, "name"), f"{message}; rename one")
+        seen[column.name.lower()] = column.name
         try:
             if column.type:
                 rules_of(column, column.type, "v", "m")
@@ -210,6 +212,17 @@ def _missing_columns(pipeline: Pipeline, files: Headers) -> Iterator[Mistake]:
                 remedy = suggest_column(column.source_name, columns, declared, hidden)
                 yield Mistake(("ingest", "contract", "columns", i, key), f"{message}; {remedy}")
                 break
+
+
+def _clashing_names(pipeline: Pipeline, files: Headers) -> Iterator[Mistake]:
+    """Yield names in files, all columns of which are read, that no table can have together."""
+    ingest = pipeline.spec.ingest
+    for file, columns in () if ingest.contract.columns else files.items():
+        try:
+            require_distinct(columns, ingest.labels)
+        except ContractError as error:
+            yield Mistake(("ingest",), f"{file}: {error}", at_key=True)
+            return
 
 
 def _known(pipeline: Pipeline, files: Headers) -> KnownColumns | None:

@@ -68,7 +68,7 @@ class ContractValidation:
         labels = tuple(raws[0].labels)
         columns = ingest.contract.columns or _all_columns(raws)
         _require_columns(columns, raws)
-        _require_distinct([c.name for c in columns] + list(labels))
+        require_distinct([c.name for c in columns], labels)
         types = column_types(connection, ingest, columns, raws)
         # Writing the digest as text would take a tenth of the time of a large CSV file.
         digests = ", ".join(dict.fromkeys(literal(raw.sha256) for raw in raws))
@@ -216,22 +216,29 @@ def _missing_column(name: str, raw: SourceTable, columns: Sequence[Column]) -> C
     return ContractError(f"there is no column {name!r}", where=raw.name, remedy=remedy)
 
 
-def _require_distinct(names: Sequence[str]) -> None:
+def require_distinct(columns: Sequence[str], labels: Sequence[str]) -> None:
+    """Check that a table can have these columns, and those of labels beside them.
+
+    Raises:
+        ContractError: a name is reserved, or SQL cannot tell two of them apart.
+    """
     seen: dict[str, str] = {}
-    for name in names:
+    for name in (*columns, *labels):
         # Unicode can encode one letter in two ways that look the same.
-        other = seen.setdefault(normalize("NFC", name).lower(), name)
+        key = normalize("NFC", name).lower()
         if name.lower() == "file_row_number" or name.startswith("_"):
             raise ContractError(
                 f"column name {name!r} is reserved, as are all that begin with an underscore",
                 remedy="rename it in the source, or with `from` in a contract",
             )
-        if other is not name:
+        if key in seen:
+            another = "give the label another name, or " * (name in labels)
             raise ContractError(
-                f"columns {other!r} and {name!r} differ only in case or Unicode form, "
+                f"columns {seen[key]!r} and {name!r} differ only in case or Unicode form, "
                 "or not at all",
-                remedy="rename one of them with `from` in the contract",
+                remedy=f"{another}rename one of them with `from` in the contract",
             )
+        seen[key] = name
 
 
 def _has_bytes(column: Column, raws: Sequence[SourceTable]) -> bool:

@@ -123,6 +123,12 @@ CASES: dict[str, tuple[dict[str, bytes], dict[str, Any], type[FactoryError], lis
         ContractError,
         ["columns 'a' and 'A' differ only in case"],
     ),
+    "a label named as a column": (
+        {"d.csv": b"a,y\n1,2\n"},
+        {"source": {"files": {"x": "d.csv"}, "label": "a"}},
+        ContractError,
+        ["columns 'a' and 'a' differ only in case or Unicode form, or not at all; give the label"],
+    ),
     "a reserved name": (
         {"d.csv": b"_row,y\n1,2\n"},
         {},

@@ -54,6 +54,11 @@ THEN = ",\n  n: {source: {files: m.csv}, on: %s}}"
         (JOINED % ", prefix: _a", "joins.m.prefix"),
         (JOINED % ", columns: [], rename: {age: a}", "rename: 'age' is not in `columns`"),
         (JOINED % ", key: [a, b]", "key has 2 columns, but `on` has 1"),
+        ("source: {files: {x: d.csv}, label: y}", "d.csv: columns 'y' and 'y' differ only in case"),
+        (
+            "source: {files: {x: d.csv}, label: s}\ncontract: [{name: y}, {name: S, from: id}]",
+            "columns 's' and 'S' differ only in case, or not at all; rename one",
+        ),
         (JOINED % "" + "\ncontract: [{name: agee}, {name: y}]", "no column 'agee' in d.csv"),
     ],
 )
