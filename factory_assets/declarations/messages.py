@@ -169,7 +169,9 @@ def _hint(value: Any, expected: list[str]) -> str:
 def _must(place: ErrorLocation) -> str:
     """Say what the value must be."""
     if place.kind == "literal_error":
-        return suggest(place.value, re.findall(r"'([^']*)'", place.context["expected"]))
+        expected = str(place.context["expected"])
+        words = re.findall(r"'([^']*)'", expected)
+        return suggest(place.value, words) if words else f"must be {expected.lower()}"
     if place.kind == "string_pattern_mismatch":
         pattern = place.context["pattern"]
         return f"must be {_PATTERNS.get(pattern, f'text like {pattern}')}"

@@ -58,6 +58,10 @@ def test_the_newest_partition_is_compared_with_the_contract(folder: Path) -> Non
             "attributes.partitions.day.every: 'dya' is not valid; did you mean 'day'?",
         ),
         (
+            {"partitions": {"day": {"dynamic": False}}},
+            "attributes.partitions.day.dynamic: false is not valid; must be true",
+        ),
+        (
             {"partitions": {"day": {**DAYS["day"], "timezone": "Europe/Brelin"}}},
             "attributes.partitions.day.timezone",
         ),
