@@ -68,9 +68,12 @@ def _add_rule(
         tokens = [
             str(token)
             for token in reader.typed((*at, "arguments"), arguments, "missingValues", list) or ()
-            if token
+            if token not in (None, "")
         ]
-        column["missing"] = list(dict.fromkeys([*column.get("missing", ()), *tokens]))
+        known = column.get("missing", [])
+        # A single token may stand without brackets.
+        known = known if isinstance(known, list) else [known]
+        column["missing"] = [*known, *(one for one in dict.fromkeys(tokens) if one not in known)]
     else:
         return _add_valid_values(arguments, column)
     return True

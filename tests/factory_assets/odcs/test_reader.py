@@ -149,6 +149,19 @@ def _column(**parts: Any) -> Any:
             },
             {"missing": ("N/A",), "nullable": False},
         ),
+        (
+            {
+                "customProperties": [{"property": "missing", "value": "NA"}],
+                "quality": [
+                    {
+                        "metric": "missingValues",
+                        "arguments": {"missingValues": [0, "?"]},
+                        "mustBe": 0,
+                    }
+                ],
+            },
+            {"missing": ("NA", "0", "?"), "nullable": False},
+        ),
     ],
 )
 def test_property_becomes_a_column(parts: dict[str, Any], ours: dict[str, Any]) -> None:
