@@ -21,6 +21,9 @@ _NUMERIC = re.compile(r"[^\w\s]{0,2}\d[\d.,'\u2019 /:%-]*$|[+-]?\d[\d.,]*[eE]")
 
 _BRACKETS = re.compile(r"[\[(].*[\])]")
 
+_NO_UNIT = "-"
+"""What a line of units has below the name of what has none."""
+
 _SEPARATORS = ",;\t|"
 
 _PAIR = 2
@@ -92,7 +95,7 @@ def joined_headers(
     It is a header if it has words above numbers, and no number itself. They are units, unless a
     blank cell of the first line stands beside the name that is above both.
     """
-    below = [_text(cell) for cell in second]
+    below = ["" if (text := _text(cell)) == _NO_UNIT else text for cell in second]
     if any(map(is_written_number, below)):
         return ()
     values = [[value for row in rows if (value := _text(row[i]))] for i in range(len(below))]

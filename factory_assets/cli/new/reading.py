@@ -185,9 +185,11 @@ def _fitting(text: _Text, raw: SourceTable, rules: TextRules) -> TextRules | Non
     is_name = not is_all_numbers(first) and is_header(first, rows)
     if is_name and rows:
         above = rules.skip + _lines_of(first)
-        if names := joined_headers(first, rows[0], rows[1:]):
-            skip = above + _lines_of(rows[0])
-            return replace(rules, skip=skip, header=False, columns=_distinct(names))
+        names, below = tuple(first), rows
+        while below and (joined := joined_headers(names, below[0], below[1:])):
+            names, above, below = joined, above + _lines_of(below[0]), below[1:]
+        if below is not rows:
+            return replace(rules, skip=above, header=False, columns=_distinct(names))
         if not rules.header and _repeated(first):
             return replace(rules, skip=above, columns=_distinct(first))
     if rules.header != is_name or (rules.skip and len(first) < 2):

@@ -161,6 +161,12 @@ _TWICE = ("nr", "a", "a_2", "gut")
     [
         (["sep=;", "nr;a;b;gut"], [], {"skip": 1}, ()),
         (["nr;a;b;gut", ";°C;bar;"], [], {"skip": 2}, ("nr", "a [°C]", "b [bar]", "gut")),
+        (
+            ["nr;Mechanik;;gut", ";Rm;A5;", "-;MPa;%;-"],
+            [],
+            {"skip": 3},
+            ("nr", "Mechanik Rm [MPa]", "Mechanik A5 [%]", "gut"),
+        ),
         (["nr;a;a;gut"], ["Summe;1,5;;"], {"skip": 1, "until": "Summe"}, _TWICE),
         ([*(f"Gerät {i}: X{i}, Halle" for i in range(9)), "", "nr;a;b;gut"], [], {"skip": 10}, ()),
         ([*(f"Kanal {i};X{i}" for i in range(9)), "nr;a;a;gut"], [], {"skip": 10}, _TWICE),
