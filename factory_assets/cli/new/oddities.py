@@ -5,7 +5,7 @@ Only the owner of the data knows, so that a draft asks.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +17,9 @@ from factory_assets.data.contract.sql_types import looks_like_sql
 from factory_assets.spec.contract import ColumnType
 from factory_resources.sql.engine import literal
 
-_NINES = re.compile("-?99+")
+_NINES = re.compile(r"-?9+([7-9]|9\.9+|9\.25)")
+"""Numbers such as -999, 98, 99.9 or -999.25, as lists, surveys, weather stations and well logs have
+where there is none."""
 
 _ABSURD = 1e30
 """Beyond it, a number is what a program writes for no value, such as -3.4e38, and training would
@@ -31,7 +33,8 @@ _FEWEST_NUMBERS = 10
 
 _NUMBERS, _FEW_TEXTS, _MOST_TEXTS = 0.95, 3, 8
 """Share of the values that are numbers, and how many different texts may be among them: codes have
-more. More than a few must each have several rows, and a single one may be more frequent."""
+more. More than a few must each have several rows, and a single one may be more frequent, but for a
+limit such as <0.5."""
 
 _NUMBER = literal(f"{ENGLISH.pattern}|{GERMAN.pattern}")
 
@@ -44,6 +47,14 @@ _MARKED = (ENGLISH, GERMAN)
 
 NUMBERS_SQL = f"count(*) FILTER (regexp_full_match({{}}, {_NUMBER}))"
 """SQL that counts the numbers in a column of texts, `{}`."""
+
+_IS_DAY = (
+    r"regexp_full_match({}, '([0-9]{4}[-/.][0-9]{1,2}[-/.][0-9]{1,2}|"
+    r"[0-9]{1,2}[-/. ]([0-9]{1,2}|\pL{3,9})[-/. ][0-9]{4})([ T].*)?')"
+)
+
+DAYS_SQL = f"2 * count(*) FILTER ({_IS_DAY}) > count({{}})"
+"""SQL of whether most texts of a column, `{}`, are days, however they are written."""
 
 _MOST_UNITS = 5
 """How many different units numbers may have: codes such as seats have more letters."""
@@ -80,14 +91,28 @@ def _sentinels(connection: Any, column: ColumnSummary) -> Iterator[str]:
         if _NINES.fullmatch(f"{end or 0:.15g}") or abs(end or 0) > _ABSURD
     ]
     for end in dict.fromkeys(ends):
-        is_end = f"{column.cell} = {end!r}"
-        [(rows, low, high)] = connection.execute(
-            f"SELECT count(*) FILTER ({is_end}), min({column.cell}) FILTER (NOT {is_end}), "
-            f"max({column.cell}) FILTER (NOT {is_end}) FROM typed"
+        is_code = f"{column.cell} IN ({', '.join(map(repr, _codes_beside(end)))})"
+        [(rows, codes, low, high)] = connection.execute(
+            f"SELECT count(*) FILTER ({is_code}), "
+            f"list_sort(list(DISTINCT {column.cell}) FILTER ({is_code})), "
+            f"min({column.cell}) FILTER (NOT {is_code}), "
+            f"max({column.cell}) FILTER (NOT {is_code}) FROM typed"
         ).fetchall()
-        is_far = low is not None and low < high and not 2 * low - high <= end <= 2 * high - low
-        if rows >= _FEWEST_ROWS and is_far:
-            yield f"{end:.15g} in {rows} rows is far from the others: {QUESTION}"
+        if low is None or low == high or rows < _FEWEST_ROWS:
+            continue
+        nearest = codes[-1] if end == codes[0] else codes[0]
+        if not 2 * low - high <= nearest <= 2 * high - low:
+            listed = ", ".join(f"{code:.15g}" for code in codes)
+            far = "are far" if codes[1:] else "is far"
+            yield f"{listed} in {rows} rows {far} from the others: {QUESTION}"
+
+
+def _codes_beside(end: float) -> Sequence[float]:
+    """Return the codes that surveys use together with this one: 97 and 98 beside 99."""
+    if end != round(end) or abs(end) > _ABSURD or abs(end) % 10 < 7:
+        return (end,)
+    tens = abs(end) - abs(end) % 10
+    return [(tens + digit) * (1 if end > 0 else -1) for digit in (7, 8, 9)]
 
 
 def numbers_beside_texts(
@@ -115,7 +140,8 @@ def numbers_beside_texts(
     is_repeated = len(texts) <= _FEW_TEXTS or min(n for _, n in texts) >= _FEWEST_ROWS
     is_few = len(texts) <= _MOST_TEXTS and rows <= (1 - _NUMBERS) * (rows + numbers)
     # Without a text, these are numbers, but so large that they are kept as text.
-    if not texts or not ((is_few and is_repeated) or len(texts) == 1):
+    is_one = len(texts) == 1 and texts[0][0][0] not in LIMITS
+    if not texts or not ((is_few and is_repeated) or is_one):
         return None
     if column.distinct - len(found) < _FEWEST_NUMBERS:
         return None
@@ -177,6 +203,32 @@ def mixed_marks(connection: Any, column: ColumnSummary) -> str:
     return (
         f"numbers, of which {fewer} {'is' if fewer == 1 else 'are'} written with a {mark}, such as "
         f"{example!r}: write all of them in one way to get a column of numbers"
+    )
+
+
+def mixed_dates(connection: Any, column: ColumnSummary) -> str:
+    """Tell which values keep a text from being a column of dates; empty if none do.
+
+    Args:
+        connection: with the view `typed` of all rows.
+        column: its profile, of texts of which most are dates.
+    """
+    shape = f"regexp_replace(regexp_replace({column.cell}, '[0-9]+', '0', 'g'), '\\pL+', 'a', 'g')"
+    texts = f"FROM typed WHERE {column.cell} NOT IN ({_KNOWN})"
+    [(usual, rows, example, values)] = connection.execute(
+        f"SELECT {shape} AS shape, count(*), min({column.cell}), sum(count(*)) OVER () {texts} "
+        f"GROUP BY ALL ORDER BY bool_and({_IS_DAY.replace('{}', column.cell)}) DESC, 2 DESC, 1 "
+        "LIMIT 1"
+    ).fetchall()
+    if rows == values or 2 * rows < values:
+        return ""
+    [(other,)] = connection.execute(
+        f"SELECT min({column.cell}) {texts} AND {shape} <> {literal(usual)}"
+    ).fetchall()
+    others = "1 value is" if values - rows == 1 else f"{values - rows} values are"
+    return (
+        f"dates such as {example!r}, but {others} not, such as {other[:20]!r}: write all of them "
+        "in one way, and nothing where there is none, to get dates"
     )
 
 

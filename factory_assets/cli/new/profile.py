@@ -14,7 +14,9 @@ from factory_assets.cli.new.column_types import column_forms, show_typed, store_
 from factory_assets.cli.new.files import read_files
 from factory_assets.cli.new.oddities import (
     AMOUNTS_SQL,
+    DAYS_SQL,
     NUMBERS_SQL,
+    mixed_dates,
     mixed_marks,
     numbers_beside_texts,
     numbers_in_units,
@@ -185,6 +187,7 @@ def _describe(
     mixed = {name for name, count in _aggregates(connection, strings, NUMBERS_SQL).items() if count}
     many = [c for c in strings if c.distinct > MAX_LISTED_VALUES]
     amounts = {name for name, fit in _aggregates(connection, many, AMOUNTS_SQL).items() if fit}
+    days = {name for name, most in _aggregates(connection, many, DAYS_SQL).items() if most}
     beside = {
         column.source: numbers_beside_texts(connection, column, delimiter)
         for column in columns
@@ -198,7 +201,8 @@ def _describe(
             running=column.cell in running,
             in_order=column.cell in ordering,
             oddity=sentinels(connection, column)
-            or (mixed_marks(connection, column) if column.source in mixed else ""),
+            or (mixed_marks(connection, column) if column.source in mixed else "")
+            or (mixed_dates(connection, column) if column.source in days else ""),
             numbers=beside.get(column.source),
             limits=(
                 numbers_with_limits(connection, column, delimiter)

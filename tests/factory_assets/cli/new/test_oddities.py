@@ -37,6 +37,10 @@ def _comment(tmp_path: Path, header: str, cell: Callable[[random.Random, int], o
         (lambda c, i: -3.4028235e38 if i < 7 else c.random(), "-3.4028235e+38 in 7 rows"),
         (lambda c, i: -999 if i < 1 else c.randrange(90, 180), ""),
         (lambda c, i: 99 if i < 7 else c.randrange(100), ""),
+        (lambda c, i: 999.9 if i < 7 else round(c.uniform(0, 20), 1), "999.9 in 7 rows"),
+        (lambda c, i: (97, 98, 99, 99)[i] if i < 4 else c.randrange(1, 6), "97, 98, 99 in 4 rows"),
+        (lambda c, i: -98 + i % 2 if i < 9 else c.randrange(1, 6), "-98, -97 in 9 rows"),
+        (lambda c, i: (97, 99)[i % 2] if i < 9 else c.randrange(18, 90), ""),
         *in_long(
             [
                 (lambda c, i: -9999.0 if i < 2 else round(c.gauss(0, 3), 2), "-9999 in 2 rows"),
@@ -52,7 +56,8 @@ def test_numbers_of_nines_far_from_the_others(
     cell: Callable[[random.Random, int], object], asked: str, tmp_path: Path
 ) -> None:
     comment = _comment(tmp_path, "pressure", cell)
-    assert (f"{asked} is far from the others{_ASKED}" in comment) == bool(asked)
+    far = "are" if "," in asked else "is"
+    assert (f"{asked} {far} far from the others{_ASKED}" in comment) == bool(asked), comment
     assert (_ASKED in comment) == bool(asked)
 
 
@@ -110,6 +115,29 @@ def test_a_number_with_another_decimal_mark_among_numbers(
 ) -> None:
     comment = _comment(tmp_path, "level", cell)
     assert ("of which 1 is written with a point, such as '" in comment) == told, comment
+
+
+@pytest.mark.parametrize(
+    ("cell", "told"),
+    [
+        (
+            lambda c, i: f"{i + 1:02}/03/2024" if i < 7 else f"2024-01-{i % 28 + 1:02}",
+            "2024-01-01', but 7 values are not, such as '01/03/2024'",
+        ),
+        (
+            lambda c, i: "offen" if i < 2 else f"{i % 28 + 1}.{i % 12 + 1}.2024 8:20",
+            "1.1.2024 8:20', but 2 values are not, such as 'offen'",
+        ),
+        (lambda c, i: f"{c.randrange(10, 99)}.1.{i}{'b' * (i < 9)}", ""),
+    ],
+)
+def test_dates_that_others_keep_from_being_read(
+    cell: Callable[[random.Random, int], object], told: str, tmp_path: Path
+) -> None:
+    comment = _comment(tmp_path, "ordered", cell)
+    how = ": write all of them in one way, and nothing where there is none, to get dates"
+    assert (f"dates such as '{told}{how}" in comment) == bool(told), comment
+    assert ("dates" in comment) == bool(told), comment
 
 
 def test_values_about_a_person_are_not_quoted(tmp_path: Path) -> None:
@@ -186,6 +214,7 @@ def test_an_answer_to_the_question_makes_numbers(
     ("cell", "limit"),
     [
         (lambda c, i: ("<0,5", "≤ 1", ">1.000,5")[i // 4 % 3] if i % 4 == 0 else f"{i},5", "<0,5"),
+        (lambda c, i: "<5,0" if i % 4 == 0 else f"{i},5", "<5,0"),
         (lambda c, i: ("<18", "18-25")[i % 2] if i % 4 == 0 else f"{i}", ""),
         *in_long([(lambda c, i: f"{'<' * (i % 3 == 0)}0.{c.randrange(1, 90)}", "<0.")]),
     ],
