@@ -119,8 +119,8 @@ def _is_thing(column: ColumnSummary) -> bool:
 
 def _are_serial_numbers(column: ColumnSummary) -> bool:
     """Whether its texts are numbers behind one and the same word."""
-    ends = [_SERIAL.fullmatch(str(text)) for text in (column.low, column.high)]
-    return len({end[1] if end else None for end in ends} | {None}) == 2
+    low, high = (_SERIAL.fullmatch(str(text)) for text in (column.low, column.high))
+    return low is not None and high is not None and low[1] == high[1]
 
 
 def _calendar_end(column: ColumnSummary) -> int:

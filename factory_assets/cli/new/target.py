@@ -45,7 +45,7 @@ REMAINING = "remaining"
 
 _NAMES = re.compile(
     r"target|label|class|outcome|response|result|y|zielwert|ziel|klasse|rul|remaining|churn|churned|"
-    r"default|survived|died|event|failure|failed|fraud|diagnosis|readmitted|grade|quality|species|"
+    r"default|survived|died|event|failure|failed|fault|fraud|diagnosis|readmitted|grade|quality|species|"
     r"score|rating|price|salary|wage|delay|status|death|dead|censored|alarm|defect|approved|"
     r"ergebnis|befund|ausfall|storno|kündigung|fehler|schaden|bewertung|preis"
 )
@@ -231,12 +231,12 @@ def _ends_like_an_outcome(column: ColumnSummary) -> bool:
 
 
 def _can_be_predicted(column: ColumnSummary) -> bool:
-    """Whether its values are classes or numbers, and no sentences of which each has some rows."""
+    """Whether its values are classes or numbers: no lists, no sentences of some rows each."""
     try:
         _task(column)
     except DataError:
         return False
-    return column.distinct >= 2 and not is_sentence(column)
+    return column.distinct >= 2 and not column.nested and not is_sentence(column)
 
 
 def _names_a_row(column: ColumnSummary) -> bool:

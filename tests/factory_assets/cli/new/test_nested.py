@@ -71,3 +71,10 @@ def test_columns_that_a_table_cannot_have_are_left_out_and_named(
 def test_few_intervals_in_brackets_are_an_input(tmp_path: Path) -> None:
     rows = "".join(f'"[{i % 3}, {i % 3 + 1}]",{i * 7 % 11},{i // 3 % 2}\n' for i in range(90))
     assert drafted(tmp_path, "range,x,y\n" + rows, "y").spec.training.exclude == ()
+
+
+def test_nested_values_are_not_guessed_as_the_target(tmp_path: Path) -> None:
+    rows = [{"a": i % 7, "spam": i % 3 == 0, "to": ["x"] * (i % 2 + 1)} for i in range(90)]
+    (tmp_path / "mails.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
+    made = new("drafted", source=tmp_path / "mails.jsonl", folder=tmp_path / "defs")
+    assert made.target == "a"

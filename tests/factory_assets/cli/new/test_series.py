@@ -96,6 +96,16 @@ def test_pumps_are_ordered_by_time(tmp_path: Path, together: bool, target: str) 
         assert not [leak for leak in leaks_of(pipeline, leaks) if "outcome" in leak.says]
 
 
+def test_codes_of_faults_are_no_units_because_one_of_them_has_a_number(tmp_path: Path) -> None:
+    codes = [f"E{100 + i % 13}" if i % 7 == 0 else "0" for i in range(1200)]
+    rows = [
+        [f"2024-01-01 {i // 60:02}:{i % 60:02}:00", code, i * i % 17 + 0.5, int(code != "0")]
+        for i, code in enumerate(codes)
+    ]
+    spec = _drafted_rows(tmp_path, "time,code,heat,fault", rows).spec
+    assert (spec.training.target, spec.split.time, spec.clean.windows) == ("fault", "time", None)
+
+
 def test_cycles_order_a_fleet_even_if_times_stand_before_them(tmp_path: Path) -> None:
     rows = [
         [f"pump-{pump:02}", f"2024-01-{pump + 1:02} {hour:02}:00:00", hour + 1, pump * hour % 17]
