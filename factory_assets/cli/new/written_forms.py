@@ -28,9 +28,11 @@ _DAYS = (
 _CLOCKS = ("%H:%M:%S", "%H:%M", "%H:%M:%S.%f", "%I:%M:%S %p", "%I:%M %p")
 
 CLOCK = ":"
-"""What every text with a time of the day contains, but those of `_WITHOUT_CLOCK`."""
+"""What every text with a time of the day contains, but those of `_WITHOUT_CLOCK` and `_FRENCH`."""
 
 _WITHOUT_CLOCK = ("%Y%m%dT%H%M%S", "%Y%m%d%H%M", "%Y%m%d%H%M%S")
+
+_FRENCH = "%d/%m/%Y %Hh%M"
 
 _MOMENTS = (
     # Of servers of the web and of mail.
@@ -193,7 +195,7 @@ def _dates() -> Iterator[WrittenForm]:
     for pattern, factor in (("1[0-9]{9}", 1_000_000), ("1[0-9]{12}", 1000)):
         sql = f"make_timestamp(TRY_CAST({{}} AS BIGINT) * {factor})"
         yield WrittenForm("timestamp", sql, pattern)
-    yield from map(_moment, _WITHOUT_CLOCK)
+    yield from map(_moment, (*_WITHOUT_CLOCK, _FRENCH))
 
 
 def _times() -> Iterator[WrittenForm]:
