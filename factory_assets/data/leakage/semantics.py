@@ -198,7 +198,10 @@ PLANS = _all(_PLANS)
 
 
 SHORTENED = frozenset(
-    ("cust", "emp", "acct", "stud", "hh", "pat", "kd", "masch", "mitgl", "pers", "vers")
+    (
+        *("cust", "emp", "acct", "stud", "subj", "usubj", "hh"),
+        *("pat", "kd", "masch", "mitgl", "pers", "vers"),
+    )
 )
 """Words for people that are shortened before a number, as in `custid`; alone they say nothing."""
 

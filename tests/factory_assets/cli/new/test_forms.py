@@ -149,7 +149,7 @@ def test_yes_is_the_positive_class_even_if_it_is_frequent_or_else_the_rarer_one(
 
 
 @pytest.mark.parametrize(
-    "name", ["patient_id", "CUSTID", *in_long(["Patient", "patientid", "DeviceNo"])]
+    "name", ["patient_id", "CUSTID", "USUBJID", *in_long(["Patient", "patientid", "DeviceNo"])]
 )
 def test_visits_of_a_person_stay_together_even_if_they_have_dates(
     tmp_path: Path, name: str
