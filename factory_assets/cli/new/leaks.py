@@ -186,7 +186,8 @@ def _same_order(sample: "pa.Table", column: ColumnSummary, target: TargetChoice)
     assert target.column is not None
     if column.type not in ("int64", "float64") or column.distinct < _FEWEST:
         return False
-    rows = sample.filter(pc.is_valid(sample[column.source])).sort_by(column.source)
+    rows = sample.select([column.source, target.column.source])
+    rows = rows.filter(pc.is_valid(rows[column.source])).sort_by(column.source)
     if rows.num_rows < _FEWEST or column.distinct < target.column.distinct / 2:
         return False
     truth, values = (
