@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from factory_assets.cli.new.column_summary import ColumnSummary
 from factory_assets.cli.new.profile import FileProfile
+from factory_assets.cli.new.roles import TIMES
 from factory_assets.cli.new.target import TargetChoice
 
 if TYPE_CHECKING:
@@ -17,6 +18,10 @@ So may few rows."""
 
 _CODES = ("string", "int64", "bool")
 """Types of names and of numbers that stand for names."""
+
+_MEASURED = ("float64", *TIMES)
+"""Types of which only equal columns are duplicates: others may be two units of one measurement, or
+as many days apart in each row."""
 
 
 def same_values(
@@ -61,12 +66,13 @@ def _candidates(
 ) -> Iterator[tuple[ColumnSummary, ColumnSummary]]:
     """Yield the pairs of columns that have as many different values in as many rows.
 
-    Fractions must also have the same ends, because only equal columns of them are duplicates.
+    Fractions and times must also have the same ends, because only equal columns of them are
+    duplicates.
     """
     alike: dict[tuple[object, ...], list[ColumnSummary]] = {}
     for column in columns:
-        if column.type in (*_CODES, "float64") and column.distinct >= _FEWEST:
-            ends = (column.low, column.high) if column.type == "float64" else ()
+        if column.type in (*_CODES, *_MEASURED) and column.distinct >= _FEWEST:
+            ends = (column.low, column.high) if column.type in _MEASURED else ()
             others = alike.setdefault((column.distinct, column.present, *ends), [])
             yield from ((other, column) for other in others)
             others.append(column)
@@ -75,11 +81,11 @@ def _candidates(
 def _is_same(sample: "pa.Table", one: ColumnSummary, other: ColumnSummary) -> bool:
     """Whether both columns are equal, or each value of one occurs with a single one of the other.
 
-    These values must be repeated, and not be fractions, which may be two units of one measurement.
+    These values must be repeated, and be no fractions or times.
     """
     if sample[one.source].equals(sample[other.source]):
         return True
-    if "float64" in (one.type, other.type):
+    if {one.type, other.type} & {*_MEASURED}:
         return False
     names = [one.source, other.source]
     pairs, ones, others = (

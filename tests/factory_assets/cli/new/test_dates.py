@@ -262,3 +262,11 @@ def test_the_time_of_a_row_is_not_that_of_its_machine(
     named = origin == "first_date" and shuffled
     assert made.spec.split.time == (origin if named else name)
     assert f"; other times: {name if named else origin}" in draft_text(tmp_path)
+
+
+def test_a_date_that_equals_another_one_is_no_input(tmp_path: Path) -> None:
+    first = date(2024, 1, 1)
+    days = [first + timedelta(days=i * 3 % 50) for i in range(60)]
+    rows = [f"{day},{day:%d.%m.%Y},{i * 7 % 11},{'ny'[i % 2]}" for i, day in enumerate(days)]
+    made = drafted(tmp_path, "\n".join(["sent,billed,size,y", *rows]) + "\n", "y")
+    assert made.spec.training.exclude == ("billed", "billed_text")
