@@ -1,7 +1,9 @@
 """The guard in front of a real ASGI server, with requests of an attacker."""
 
+import asyncio
 from collections.abc import Iterator
 from http.client import HTTPConnection
+from unittest.mock import AsyncMock
 
 import pytest
 from starlette.testclient import TestClient
@@ -13,7 +15,7 @@ from tests.loopback_servers import served_app
 async def _application(scope, receive, send):  # type: ignore[no-untyped-def]
     if scope["type"] == "lifespan":
         return
-    headers = [(b"content-security-policy", b"default-src *")]
+    headers = [(b"content-security-policy", b"default-src *"), (b"content-type", b"text/plain")]
     if scope["path"] == "/stricter":
         headers.append((STRICTER, b"default-src 'none'"))
     await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -38,7 +40,17 @@ def test_the_factorys_own_page_may_read_and_write(port: int) -> None:
     own = f"http://127.0.0.1:{port}"
     assert _request(port, "GET", "/")[:2] == (200, "reached")
     assert _request(port, "POST", "/graphql", Origin=own)[0] == 200
-    assert _request(port, "GET", "/", Host=f"localhost:{port}")[0] == 200
+    for host in (f"LocalHost:{port}", f"[::1]:{port}"):
+        assert _request(port, "GET", "/", Host=host)[0] == 200
+    for path in ("/a%20b", "/?a=b", "/graphql"):
+        assert _request(port, "GET", path)[0] == 200
+    assert _request(port, "POST", "/", Transfer_Encoding="chunked")[0] == 200
+    assert _request(port, "POST", "/graphql?query", Origin=own)[0] == 200
+
+
+def test_who_follows_a_link_from_another_site_may_read(port: int) -> None:
+    foreign = {"Origin": "http://evil.example", "Sec_Fetch_Site": "cross-site"}
+    assert _request(port, "GET", "/", **foreign)[0] == 200
 
 
 def test_a_page_may_load_nothing_from_other_hosts(port: int) -> None:
@@ -47,10 +59,30 @@ def test_a_page_may_load_nothing_from_other_hosts(port: int) -> None:
     assert "*" not in POLICY
     # What the policy does not name falls back to what is named first.
     assert POLICY.startswith("default-src 'self' ")
+    # To these, that does not apply.
+    for directive in ("base-uri 'none'", "form-action 'self'", "frame-ancestors 'none'"):
+        assert directive in POLICY.split("; ")
+
+
+@pytest.mark.parametrize("secure", [True, False])
+@pytest.mark.parametrize("host", ["127.0.0.1", "evil.example"])
+def test_no_other_site_may_frame_or_read_a_page_or_a_refusal(secure: bool, host: str) -> None:
+    guarded = TestClient(Guard(_application, secure=secure), f"http://{host}")
+    headers = guarded.get("/").headers
+    assert headers.get_list("content-security-policy") == [POLICY]
+    assert headers["x-frame-options"] == "DENY"
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "same-origin"
+    assert headers["cross-origin-opener-policy"] == "same-origin"
+    assert headers["cross-origin-resource-policy"] == "same-origin"
+    assert headers.get("strict-transport-security") == ("max-age=31536000" if secure else None)
 
 
 def test_a_page_may_have_a_stricter_policy(port: int) -> None:
-    assert _request(port, "GET", "/stricter")[2] == "default-src 'none'"
+    headers = TestClient(Guard(_application), "http://127.0.0.1").get("/stricter").headers
+    assert headers.get_list("content-security-policy") == ["default-src 'none'"]
+    assert (headers["x-frame-options"], headers["content-type"]) == ("DENY", "text/plain")
+    assert STRICTER.decode() not in headers
 
 
 @pytest.mark.parametrize(
@@ -60,6 +92,7 @@ def test_a_page_may_have_a_stricter_policy(port: int) -> None:
         ("POST", "/graphql", {"Origin": "http://evil.example"}),
         ("POST", "/graphql", {"Origin": "null"}),
         ("POST", "/graphql", {"Sec_Fetch_Site": "cross-site"}),
+        ("POST", "/graphql", {"Sec_Fetch_Site": "same-site"}),
         ("GET", "/graphql?query=mutation{launchRun}", {}),
         ("GET", "/graphql/?query=mutation{launchRun}", {}),
         ("HEAD", "/graphql?query={version}", {}),
@@ -114,6 +147,29 @@ def test_two_headers_of_which_one_is_foreign_are_refused(
         connection.putheader(name, value)
     connection.endheaders()
     assert connection.getresponse().status in (400, 403)
+
+
+@pytest.mark.parametrize(
+    ("headers", "reason"),
+    [
+        ([(b"content-length", b"1"), (b"Transfer-Encoding", b"chunked")], "two lengths of the"),
+        ([(b"content-length", b"1"), (b"Content-Length", b"2")], "two content-length headers"),
+        ([(b"cookie", b"a=1"), (b"Cookie", b"a=2")], "two cookie headers"),
+    ],
+)
+def test_what_guard_and_application_could_read_in_two_ways_is_refused_and_noted(
+    headers: list[tuple[bytes, bytes]], reason: str
+) -> None:
+    """Some servers refuse it before the guard; it does not rely on that."""
+    noted: list[str] = []
+    send = AsyncMock()
+    guard = Guard(_application, refused=lambda why, scope: noted.append(f"{why} {scope['path']}"))
+    scope = {"type": "http", "method": "POST", "path": "/x", "scheme": "http"}
+    host = (b"host", b"127.0.0.1")
+    asyncio.run(guard({**scope, "headers": [host, *headers]}, AsyncMock(), send))
+    start, body = (call.args[0] for call in send.await_args_list)
+    assert (start["status"], noted) == (403, ["malformed request /x"])
+    assert body["body"].decode().startswith(f"refused: {reason}")
 
 
 def test_a_websocket_of_a_foreign_page_is_refused(port: int) -> None:

@@ -42,7 +42,10 @@ def stranger() -> Iterator[Peer]:
 def test_without_tokens_the_own_user_may_ask(home: Home, own: Peer) -> None:
     assert access(home).caller({}, "apples", own) == ""
     assert access(home).token({}, own) is None
-    assert access(home).recognize("/docs", {}, own)
+    reader = access(home).recognize("/docs", {}, own)
+    assert reader is not None
+    assert reader.may_read("pears")
+    reader.require("pears")
 
 
 def test_without_tokens_nobody_else_may_ask(home: Home, stranger: Peer) -> None:
@@ -146,6 +149,15 @@ def test_each_token_has_its_own_rate(home: Home, own: Peer) -> None:
     assert [asked.caller(bearer(free), "apples", own) for _ in range(99)] == ["free"] * 99
 
 
+def test_a_request_that_names_no_pipeline_takes_of_the_rate(home: Home, own: Peer) -> None:
+    text = Tokens(home).new("slow", ["apples"], valid=DAY, rate=0.01)
+    asked = access(home)
+    assert asked.token(bearer(text), own)
+    with pytest.raises(HttpError) as error:
+        asked.token(bearer(text), own)
+    assert "0.01 times a second" in line_of(error, 429)
+
+
 def test_pages_take_of_the_rate_and_health_does_not(home: Home, own: Peer) -> None:
     text = Tokens(home).new("slow", ["apples"], valid=DAY, rate=0.5)
     asked = access(home)
@@ -154,6 +166,10 @@ def test_pages_take_of_the_rate_and_health_does_not(home: Home, own: Peer) -> No
     reader = asked.recognize("/metrics", bearer(text), own)
     assert reader is not None
     assert [reader.may_read(name) for name in ("apples", "pears")] == [True, False]
+    reader.require("apples")
+    with pytest.raises(HttpError) as error:
+        reader.require("pears")
+    assert line_of(error, 403) == "the token of 'slow' is not for 'pears'"
     with pytest.raises(HttpError) as error:
         asked.recognize("/docs", bearer(text), own)
     assert "0.5 times a second" in line_of(error, 429)
@@ -164,7 +180,9 @@ def test_pages_take_of_the_rate_and_health_does_not(home: Home, own: Peer) -> No
     [
         ("/healthz", True),
         ("/readyz", True),
+        ("/ping", True),
         ("/v2/health/live", True),
+        ("/v2/health/ready", True),
         ("/docs", False),
         ("/metrics", False),
         ("/openapi.json", False),
@@ -211,3 +229,11 @@ def test_hosts_and_origins(headers: Mapping[bytes, bytes], status: int | None, h
     with pytest.raises(HttpError) as error:
         asked.require_origin(dict(headers))
     line_of(error, status)
+
+
+def test_where_everybody_has_a_token_any_host_is_that_of_the_server(home: Home) -> None:
+    asked = access(home)
+    asked.require_origin({b"host": b"factory.example"})
+    with pytest.raises(HttpError) as error:
+        asked.require_origin({b"host": b"factory.example", b"origin": b"http://evil.example"})
+    line_of(error, 403)
