@@ -232,15 +232,16 @@ def test_series_have_the_group_of_the_last_row_of_their_window() -> None:
     assert [(one.group, one.rows) for one in bounds.groups] == [("north", 20), ("south", 10)]
 
 
-def test_the_usual_distance_of_a_held_out_row_is_that_of_the_others() -> None:
+@pytest.mark.parametrize("error", [100, 1e6])
+def test_the_usual_distance_of_a_held_out_row_is_that_of_the_others(error: float) -> None:
     """So a large error does not hide itself, as that of a new row cannot."""
     outputs = np.arange(60.0)
     truth = outputs + 1
-    truth[40] += 1e6
+    truth[40] += error
     bounds = fit(NUMBER, truth, outputs, coverage=0.98)
     assert len(bounds.edges) == 1
     assert bounds.bound
-    assert bounds.bound == pytest.approx(1e6 / (1 + 0.1 * (1e6 / 60)), rel=0.01)
+    assert bounds.bound == pytest.approx((error + 1) / (1 + 0.1 * (error / 60 + 1)), rel=1e-6)
 
 
 @pytest.mark.parametrize("rows", [50, 150])
@@ -253,11 +254,14 @@ def test_predictions_without_errors_have_intervals_without_width(rows: int) -> N
     assert same.edges == ()
 
 
-def test_cuts_among_equal_predictions_make_no_empty_bin() -> None:
-    outputs = np.repeat([1.0, 5.0, 9.0], [30, 60, 60])
+@pytest.mark.parametrize(("counts", "edges"), [((30, 60, 60), 2), ((30, 100, 20), 1)])
+def test_cuts_among_equal_predictions_make_no_empty_bin(
+    counts: tuple[int, ...], edges: int
+) -> None:
+    outputs = np.repeat([1.0, 5.0, 9.0], counts)
     truth = outputs + np.random.default_rng(5).normal(0, outputs)
     bounds = fit(NUMBER, truth, outputs)
-    assert len(bounds.edges) == 2
+    assert len(bounds.edges) == edges
     assert np.isfinite(bounds.scales).all()
     assert RegionBounds.model_validate_json(bounds.model_dump_json()) == bounds
     low, high = region_intervals(bounds, outputs, None).T
@@ -281,6 +285,12 @@ def test_a_tiny_unit_of_the_target_does_not_widen_its_intervals() -> None:
 def test_a_set_without_exactly_one_class_is_undecided() -> None:
     sets = np.array([[True, False], [True, True], [False, False]])
     assert undecided(sets).tolist() == [False, True, True]
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_a_model_abstains_if_that_is_declared(declared: bool) -> None:
+    drawn = drawn_classes(20, np.random.default_rng(0))
+    assert fit(CLASS, *drawn, abstain=declared).abstain is declared
 
 
 def test_what_is_stored_reads_back_the_same() -> None:

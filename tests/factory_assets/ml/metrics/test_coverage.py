@@ -53,6 +53,12 @@ def test_selected_rows_keep_their_regions_and_intervals_are_drawn_from_them() ->
         "coverage": 0.5,
         "coverage_a": 0.5,
     }
+    assert SETS.take(SETS.covered).metrics(lambda: np.array([True, True, False])) == {
+        **{"coverage": 1, "coverage_a": 1, "coverage_b": 1, "set_size": pytest.approx(4 / 3)},
+        **{"abstention_rate": pytest.approx(1 / 3), "selective_accuracy": 0.5},
+    }
+    plain = CoveredRows(SETS.covered, SETS.sizes, "set_size").take(np.array([1, 2]))
+    assert (plain.groups, plain.abstained) == (None, None)
     drawn = bootstrap_intervals(SCORED, {"coverage", "set_size"}, resamples=50, seed=0)
     assert drawn["coverage"][0] < 0.75 <= drawn["coverage"][1]
     assert drawn["set_size"][0] < 1.25 < drawn["set_size"][1]

@@ -82,6 +82,10 @@ def test_default_threshold_has_the_best_f1(truth: Any, scores: Any, threshold: f
         ({"maximise": "accuracy"}, [1, 1], [0.2, 0.4], 0.5),
         ({"maximise": "balanced_accuracy"}, [0, 0], [0.2, 0.4], 0.5),
         (COSTS, [0, 0], [0.2, 0.4], 1 / 6),
+        # The last positive row has the lowest score of all, and without it too few are caught.
+        ({"recall": 0.8}, [1, 1, 1, 0, 1], [0.9, 0.8, 0.7, 0.5, 0.1], 0.05),
+        # No row is positive: nothing says where to cut.
+        ({"recall": 0.8}, [0, 0], [0.2, 0.4], 0.5),
     ],
 )
 def test_thresholds_of_other_rules(
