@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ pytest.importorskip("webauthn")
 
 from hypothesis import given
 from hypothesis import strategies as st
-from webauthn.helpers import base64url_to_bytes, bytes_to_base64url
+from webauthn.helpers import base64url_to_bytes, bytes_to_base64url, encode_cbor, parse_cbor
 
 from factory_assets.spec.people import Person
 from factory_resources.security import passkey_proofs
@@ -199,6 +200,13 @@ def test_a_passkey_has_a_line_for_people_yaml(kind: Any, start: str) -> None:
     assert line
     assert line.startswith(f"passkey factory.example {start}")
     assert Person(roles=(), keys=(line,)).keys == (line,)
+
+
+def test_a_passkey_that_cannot_be_verified_elsewhere_has_no_line() -> None:
+    made = make(Authenticator(SITE.origin, kind="RS256"))
+    key = parse_cbor(base64url_to_bytes(made.public_key))
+    other_hash = bytes_to_base64url(encode_cbor({**key, 3: -258}))
+    assert public_line(replace(made, public_key=other_hash)) is None
 
 
 def test_a_huge_answer_is_not_read(device: Authenticator) -> None:

@@ -7,12 +7,19 @@ import pytest
 from pydantic import ValidationError
 
 from factory_assets.ml.evaluation.gates import (
+    AnswerMetrics,
     ChampionMetrics,
     NotComparable,
     judge,
     judge_default,
 )
-from factory_assets.results.evaluation import ChampionComparison, GateResult, MetricDifference
+from factory_assets.results.evaluation import (
+    ChampionComparison,
+    FoldMetric,
+    Folds,
+    GateResult,
+    MetricDifference,
+)
 from factory_assets.spec import Gate
 from factory_assets.spec.evaluate import Evaluate
 
@@ -96,6 +103,11 @@ def test_values_that_differ_by_rounding_are_equal() -> None:
     )
     assert below_by_chance.passed
     assert not one({"metric": "roc_auc", "at_least": 0.8}, 0.8 - 1e-8).passed
+    # Below 0 as well.
+    worse_than_nothing = ChampionMetrics({"r2": -0.5})
+    gate = {"metric": "r2", "no_worse_than": "champion"}
+    assert one(gate, -0.5 - 1e-16, worse_than_nothing).passed
+    assert not one(gate, -0.5 - 1e-8, worse_than_nothing).passed
 
 
 @pytest.mark.parametrize("metric", ["roc_auc", "rmse"])
@@ -184,7 +196,14 @@ def test_undefined_metric_of_baseline_or_champion_fails_the_gate(
     [
         ({"metric": "roc_auc", "at_least": 0.8}, 0.7312, "roc_auc 0.731 is below 0.8"),
         ({"metric": "roc_auc", "at_least": 0.8}, 0.79999, "roc_auc 0.79999 is below 0.8"),
+        ({"metric": "roc_auc", "at_least": 0.8}, 0.9, "roc_auc 0.9 reaches 0.8"),
         ({"metric": "rmse", "at_most": 5}, 4.2, "rmse 4.2 stays within 5"),
+        ({"metric": "rmse", "at_most": 5}, 5.2, "rmse 5.2 is above 5"),
+        (
+            {"metric": "rmse", "better_than": "linear"},
+            4.0,
+            "rmse 4 beats the linear baseline's 6",
+        ),
         (
             {"metric": "rmse", "better_than": "linear", "margin": 2.0},
             5.0,
@@ -319,6 +338,44 @@ def test_a_gate_of_ones_own_or_off_replaces_the_default_one(gates: Any, declared
 def test_a_champion_gate_beside_off_is_a_contradiction() -> None:
     with pytest.raises(ValidationError, match="contradicts"):
         Evaluate.model_validate({"gates": [OWN, {"champion": "off"}]})
+
+
+@pytest.mark.parametrize(
+    ("on_rows", "on_answers", "passed"),
+    [(0.85, 0.85, True), (0.85, 0.75, False), (0.75, 0.85, False), (0.85, None, True)],
+)
+def test_a_candidate_is_no_worse_on_test_rows_and_on_new_answers(
+    on_rows: float, on_answers: float | None, passed: bool
+) -> None:
+    mine = {} if on_answers is None else {"roc_auc": on_answers}
+    answers = AnswerMetrics(1_060, mine, ChampionMetrics({"roc_auc": 0.8}))
+    champion = ChampionMetrics({"roc_auc": 0.8}, answers=answers)
+    result = one({"metric": "roc_auc", "no_worse_than": "champion"}, on_rows, champion)
+    assert (result.passed, result.value) == (passed, on_rows)
+    assert ("; on 1,060 new answers, roc_auc" in result.explanation) is (on_answers is not None)
+
+
+@pytest.mark.parametrize(
+    ("values", "passed", "words"),
+    [
+        ((0.7, 0.9, 0.86), True, "roc_auc (mean of the folds) 0.82 reaches 0.8"),
+        (
+            (0.7, None, 0.86),
+            False,
+            "roc_auc (mean of the folds) 0.78 is below 0.8; it is defined in 2 of 3 folds",
+        ),
+        ((None, None, None), False, "roc_auc is undefined in every fold"),
+    ],
+)
+def test_a_gate_of_the_folds_is_about_their_mean(
+    values: tuple[float | None, ...], passed: bool, words: str
+) -> None:
+    folds = Folds(count=3, rows=90, metrics={"roc_auc": FoldMetric(values=values, pooled=0.9)})
+    gate = Gate(metric="roc_auc", at_least=0.8, of="folds")
+    [result] = judge([gate], {"roc_auc": 0.99}, BASELINES, CHAMPION, folds)
+    assert (result.passed, result.explanation) == (passed, words)
+    [without] = judge([gate], {"roc_auc": 0.99}, BASELINES, CHAMPION)
+    assert not without.passed
 
 
 def test_the_champion_is_compared_on_the_rows_that_are_new_to_both() -> None:
