@@ -5,7 +5,14 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from factory_assets.spec.threshold import BestMetric, DecisionRule, ErrorCosts, rule_text
+from factory_assets.spec.threshold import (
+    BestMetric,
+    DecisionRule,
+    ErrorCosts,
+    PromisedPrecision,
+    PromisedRecall,
+    rule_text,
+)
 
 RULE: TypeAdapter[Any] = TypeAdapter(DecisionRule)
 
@@ -36,6 +43,12 @@ def test_a_rule_is_stored_and_told() -> None:
             ErrorCosts(false_positive=1, false_negative=5),
             "least cost on the held-out rows: false positive 1, false negative 5",
         ),
+        (PromisedRecall(recall=0.9), "best precision on the held-out rows with a recall of 0.9"),
+        (
+            PromisedPrecision(precision=0.8),
+            "best recall on the held-out rows with a precision of 0.8",
+        ),
     ):
         assert RULE.validate_json(rule.model_dump_json()) == rule
         assert rule_text(rule) == text
+    assert rule_text(0.3) == "as declared"

@@ -68,6 +68,26 @@ def test_a_person_is_named_by_the_declared_claim(there: IdentityProvider, way: s
     assert there.asked[:4] == ["/.well-known/openid-configuration", "/authorize", "/token", "/keys"]
 
 
+@pytest.mark.parametrize(
+    ("claim", "scope"),
+    [
+        ("preferred_username", "openid profile"),
+        ("email", "openid email"),
+        ("sub", "openid"),
+    ],
+)
+def test_a_browser_asks_for_a_code_and_for_no_more_than_the_claim(
+    there: IdentityProvider, claim: str, scope: str
+) -> None:
+    attempt = asyncio.run(_here(there, claim).begin())
+    asked = {name: value for name, [value] in parse_qs(urlsplit(attempt.url).query).items()}
+    assert asked.pop("code_challenge") not in ("", attempt.verifier)
+    assert asked == {
+        **{"response_type": "code", "client_id": CLIENT, "redirect_uri": BACK, "scope": scope},
+        **{"state": attempt.state, "nonce": attempt.nonce, "code_challenge_method": "S256"},
+    }
+
+
 def test_the_secret_goes_where_the_provider_takes_it(there: IdentityProvider) -> None:
     there.document["token_endpoint_auth_methods_supported"] = ["client_secret_post"]
     assert _log_in(_here(there)) == "jane"
@@ -182,6 +202,20 @@ def test_the_answer_of_another_provider_does_not_count(
     with pytest.raises(RefusedError, match="that of another provider"):
         asyncio.run(back())
     assert "/token" not in there.asked
+
+
+@pytest.mark.parametrize("promised", [True, False])
+def test_the_answer_of_the_declared_provider_counts(
+    there: IdentityProvider, promised: bool
+) -> None:
+    there.document["authorization_response_iss_parameter_supported"] = promised
+    provider = _here(there)
+
+    async def back() -> str:
+        attempt = await provider.begin()
+        return await provider.finish(attempt, _code(attempt), provider.issuer)
+
+    assert asyncio.run(back()) == "jane"
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,19 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from factory_assets.data.leakage.policy import REASONS, LeakError, leak_check, leaks_of
+from factory_assets.data.leakage.policy import (
+    REASONS,
+    LeakError,
+    accepted_reasons,
+    leak_check,
+    leaks_of,
+    require_no_leaks,
+)
 from factory_assets.data.leakage.semantics import computed_from_target, outcome_reasons
 from factory_assets.execution.explain import explain
 from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
-from factory_assets.results.data import InputPair, Leaks, Relation
+from factory_assets.results.data import Duplicates, InputPair, Leaks, Relation
 from factory_assets.results.model import Candidate
 from factory_assets.spec import Pipeline
 from factory_resources.home.home import Home
@@ -118,6 +125,89 @@ def test_a_leak_of_a_sensitive_column_shows_none_of_its_values(tmp_path: Path) -
     [leak] = leaks_of(declaration, found)
     assert "Zaphod" not in leak.says
     assert leak.says.startswith("where 'mode' has one of its values, 'y' is 1 (50 of 50")
+
+
+@pytest.mark.parametrize(
+    ("found", "sure"),
+    [
+        (Leaks(inputs=("a",), power={"a": 0.99}, limit=0.99), True),
+        (Leaks(inputs=("a",), power={"a": 0.9899}, limit=0.99), None),
+        (Leaks(inputs=("repair_outcome",), power={"repair_outcome": 0.9}), True),
+        (Leaks(inputs=("repair_outcome",), power={"repair_outcome": 0.8999}), False),
+        (Leaks(inputs=("repair_outcome",), measure="R²", power={"repair_outcome": 0.75}), True),
+        (Leaks(inputs=("repair_outcome",), measure="R²", power={"repair_outcome": 0.7499}), False),
+        (Leaks(duplicates=Duplicates(rows=10, share=0.01, coincidence=False)), True),
+        (Leaks(duplicates=Duplicates(rows=9, share=0.01, coincidence=False)), None),
+        (Leaks(duplicates=Duplicates(rows=10, share=0.0099, coincidence=False)), None),
+        (Leaks(duplicates=Duplicates(rows=10, share=0.01, coincidence=True)), None),
+        (Leaks(groups={"who": 0.01}), False),
+        (Leaks(groups={"who": 0.0099}), None),
+        (Leaks(later={"day": 0.05}), False),
+        (Leaks(later={"day": 0.0499}), None),
+    ],
+    ids=str,
+)
+def test_a_leak_begins_at_its_bound(found: Leaks, sure: bool | None, tmp_path: Path) -> None:
+    assert [leak.sure for leak in leaks_of(declared(tmp_path), found)] == (
+        [] if sure is None else [sure]
+    )
+
+
+def test_after_a_split_by_time_any_later_row_and_only_a_declared_group_is_a_leak(
+    tmp_path: Path,
+) -> None:
+    found = Leaks(later={"day": 0.001, "other": 0.01}, groups={"who": 0.9})
+    by_time = declared(tmp_path, split={"time": "day"})
+    assert [(leak.column, leak.sure) for leak in leaks_of(by_time, found)] == [("day", True)]
+    by_group = declared(tmp_path, split={"group": "who"})
+    assert [(leak.column, leak.sure) for leak in leaks_of(by_group, found)] == [("who", True)]
+
+
+BOTH = Leaks(inputs=("a",), power={"a": 1.0}, limit=0.99, groups={"who": 0.5})
+
+
+@pytest.mark.parametrize(
+    ("leaks", "stops", "passed", "reasons"),
+    [
+        ({}, True, False, ""),
+        ({"action": "warn"}, False, False, ""),
+        ({"allow": {"who": "few"}}, True, False, '{"who": "few"}'),
+        # What is only suspected stops nothing.
+        ({"allow": {"a": "measured"}}, False, False, '{"a": "measured"}'),
+        (
+            {"allow": {"a": "measured", "who": "few"}},
+            *(False, True, '{"a": "measured", "who": "few"}'),
+        ),
+    ],
+)
+def test_only_a_sure_leak_that_nobody_accepted_stops_a_training(
+    leaks: dict[str, Any], stops: bool, passed: bool, reasons: str, tmp_path: Path
+) -> None:
+    declaration = declared(tmp_path, train={"leaks": leaks})
+    check = leak_check(declaration, BOTH)
+    assert check
+    assert (check.blocking, check.passed) == (stops, passed)
+    assert accepted_reasons(declaration, BOTH) == reasons
+    if stops:
+        with pytest.raises(LeakError):
+            require_no_leaks(declaration, BOTH)
+    else:
+        require_no_leaks(declaration, BOTH)
+
+
+def test_whoever_declares_it_looks_for_no_leaks(tmp_path: Path) -> None:
+    off = declared(tmp_path, train={"leaks": {"action": "off"}})
+    assert (leaks_of(off, BOTH), leak_check(off, BOTH)) == ([], None)
+    require_no_leaks(off, BOTH)
+
+
+def test_a_sure_leak_is_told_first_and_of_many_only_some(tmp_path: Path) -> None:
+    inputs = tuple(f"outcome_{number}" for number in range(12))
+    check = leak_check(declared(tmp_path), Leaks(inputs=inputs, power={"outcome_11": 0.95}))
+    assert check
+    assert check.says.startswith("'outcome_11' may be an outcome: 'outcome' is in its name, and")
+    assert check.says.endswith("; 4 more")
+    assert (check.numbers["sure"], check.numbers["suspected"]) == (1, 11)
 
 
 @pytest.mark.parametrize(
