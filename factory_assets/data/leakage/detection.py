@@ -59,6 +59,6 @@ def find_leaks(
         implied=power.implied,
         pairs=measure_pairs(sample, target, task, power),
         duplicates=count_copies(connection, inputs, total),
-        groups=group_overlap(connection, pipeline, kinds, total),
+        groups=group_overlap(connection, pipeline, kinds),
         later=time_overlap(connection, pipeline, kinds),
     )

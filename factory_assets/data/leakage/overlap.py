@@ -143,16 +143,12 @@ def _alike(connection: duckdb.DuckDBPyConnection, key: str, every: int) -> _Alik
     return _Alike(int(tested or 0), int(shared or 0), int(pairs or 0), float(kinds or 0))
 
 
-_VALUES, _OFTEN = 50, 0.02
-"""A column names somebody if it has at least so many values, the average one in at most this share
-of the rows; otherwise it is a code, such as for a kind of admission."""
+_VALUES = 50
+"""A column with fewer values names nobody: it is a code, such as for a kind of admission."""
 
 
 def group_overlap(
-    connection: duckdb.DuckDBPyConnection,
-    pipeline: Pipeline,
-    columns: Mapping[str, str],
-    rows: int,
+    connection: duckdb.DuckDBPyConnection, pipeline: Pipeline, columns: Mapping[str, str]
 ) -> dict[str, float]:
     """Map each column that names somebody to the share of test rows that training rows know.
 
@@ -160,7 +156,6 @@ def group_overlap(
 
     Args:
         columns: the DuckDB type of each column.
-        rows: the number of rows in all parts.
     """
     declared = _grouping_columns(pipeline)
     named = [
@@ -174,7 +169,7 @@ def group_overlap(
     ]
     shares = {name: _share_in_training(connection, name) for name in declared if name in columns}
     for name in named:
-        if _names_somebody(connection, name, rows):
+        if _names_somebody(connection, name):
             shares[name] = _share_in_training(connection, name)
     return {name: share for name, share in shares.items() if share > 0}
 
@@ -192,12 +187,11 @@ def _grouping_columns(pipeline: Pipeline) -> list[str]:
     return list(dict.fromkeys(name for name in by if name is not None))
 
 
-def _names_somebody(connection: duckdb.DuckDBPyConnection, name: str, rows: int) -> bool:
+def _names_somebody(connection: duckdb.DuckDBPyConnection, name: str) -> bool:
     row = connection.execute(
-        f"SELECT approx_count_distinct({identifier(name)}), count({identifier(name)}) FROM source"
+        f"SELECT approx_count_distinct({identifier(name)}) FROM source"
     ).fetchone()
-    values, present = row or (0, 0)
-    return bool(values >= _VALUES and present / values <= _OFTEN * rows)
+    return bool(row and row[0] >= _VALUES)
 
 
 def _share_in_training(connection: duckdb.DuckDBPyConnection, name: str) -> float:
