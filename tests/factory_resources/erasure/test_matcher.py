@@ -38,6 +38,16 @@ def test_all_places_are_found(
     assert sorted(found) == sorted(_plain(content, strings))
 
 
+@pytest.mark.parametrize("length", range(4, 10))
+@pytest.mark.parametrize("before", [20, 300])
+def test_a_string_of_any_length_is_found_at_every_place(length: int, before: int) -> None:
+    string = b"Zaphod Beeblebrox"[:length]
+    matcher = Matcher([Needle(string, "binary")])
+    for start in range(before, before + 8):
+        content = bytes(start) + string + bytes(3)
+        assert [match.start for match in matcher.find(content)] == [start]
+
+
 def test_many_strings_are_found_in_content_that_takes_several_looks() -> None:
     strings = [os.urandom(8) for _ in range(2000)]
     content = b"".join(b"z" * (number % 7) + one for number, one in enumerate(strings)) * 20
@@ -98,6 +108,11 @@ def test_a_value_counts(value: Value, text: str) -> None:
         (datetime(2025, 8, 9, 10, 11, 12), "2025-08-09"),
         ("Zaphod", "Zaphodia"),
         ("Zaphod", "xZaphod"),
+        ("Zaphod Beeblebrox", "Zaphod Beeblebroxes"),
+        # Its neighbours are judged at both ends of a long text, too.
+        ("Zaphod", "xZaphod" + " " * 300),
+        ("Zaphod", " " * 300 + "xZaphod" + " " * 300),
+        ("Zaphod", " " * 300 + "Zaphodia"),
         ("a" * 20 + " Zaphod Beeblebrox", f"| {'a' * 20} Zaphod Beebl |"),
         ("a" * 20 + " Zaphod Beeblebrox", f"| {'a' * 20} Zaphod Marvin… |"),
     ],

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,9 @@ def test_a_note_that_go_signed_verifies() -> None:
         "text\n\n— na\u00a0me AAAAAAAA\n".encode(),
         "te\txt\n\n— name AAAAAAAA\n".encode(),
         b"te\xffxt\n\n" + "— name AAAAAAAA\n".encode(),
+        "\n\n— name AAAAAAAA\n".encode(),
+        "— name AAAAAAAA\n".encode(),
+        "text\n\n— name AAAAAAAAx".encode(),
         b"text\n\n" + "— name AAAAAAAA\n".encode() * 65,
         b"x" * 600_000 + "\n\n— name AAAAAAAA\n".encode(),
     ],
@@ -217,6 +221,38 @@ def test_what_is_signed_is_what_the_specification_says() -> None:
     )
 
 
+def test_a_name_that_an_ml_dsa_cosignature_cannot_hold_is_refused() -> None:
+    def message(name: str, origin: str) -> bytes:
+        text = LogCheckpoint(origin, 5, bytes(32)).text
+        return VerifierKey(name, ML_DSA_COSIGNATURE, bytes(1312)).message(text, 7)
+
+    assert message("n" * 255, "o" * 255)
+    for name, origin in (("n" * 256, "o"), ("n", "o" * 256), ("ä" * 128, "o")):
+        with pytest.raises(InvalidError, match="names are too long"):
+            message(name, origin)
+
+
+_KEY = VerifierKey("example.com/w", ED25519, bytes(32))
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (str(_KEY).replace(_KEY.key_id.hex(), "00000000"), "another key id than its key"),
+        (str(_KEY).replace("example.com/w", "example.com/v"), "another key id than its key"),
+        (str(replace(_KEY, public=bytes(31))), "a key of an unknown type"),
+        (str(replace(_KEY, public=b"", kind=9)), "a key of an unknown type"),
+        (f"example.com/w+{_KEY.key_id.hex()}+", "a key of an unknown type"),
+        (str(replace(_KEY, name="a b")), "not a name of a key"),
+        (f"example.com/w+{_KEY.key_id.hex()}", "not a verifier key"),
+    ],
+)
+def test_what_is_no_key_is_refused(text: str, why: str) -> None:
+    assert VerifierKey.parse(str(_KEY)) == _KEY
+    with pytest.raises(InvalidError, match=why):
+        VerifierKey.parse(text)
+
+
 def _policy(*lines: str) -> TrustPolicy:
     keys = {
         f"{{{number}}}": str(VerifierKey(f"example.com/{number}", kind, bytes([number] * 32)))
@@ -272,6 +308,10 @@ def test_a_policy_without_quorum_is_met_by_nobody_and_everybody() -> None:
         ["witness a {1}", "group g any none", "quorum g"],
         ["quorum none\r"],
         ["nonsense", "quorum none"],
+        ["nonsense none"],
+        ["group", "quorum none"],
+        ["group g any", "quorum g"],
+        ["witness a {1}", "quorum a a"],
     ],
 )
 def test_a_policy_with_a_mistake_is_refused(lines: list[str]) -> None:

@@ -170,6 +170,33 @@ def test_no_proof_hangs_or_throws(first: int, second: int, proof: list[bytes]) -
     assert not is_consistent(first, root, second, sha256(b"x").digest(), proof)
 
 
+def test_what_is_not_in_a_tree_has_no_root() -> None:
+    leaf, other = _LEAVES[:2]
+    assert root_from_inclusion(leaf, 0, 1, []) == leaf
+    for index, size in ((1, 1), (-1, 1), (0, 0), (3, 2), (0, -1)):
+        assert root_from_inclusion(leaf, index, size, []) is None
+    for short_or_long in (leaf[:-1], leaf + b"x", b""):
+        assert root_from_inclusion(short_or_long, 0, 1, []) is None
+        assert root_from_inclusion(leaf, 0, 2, [short_or_long]) is None
+    assert root_from_inclusion(leaf, 0, 2, []) is None
+    assert root_from_inclusion(leaf, 0, 2, [other, other]) is None
+
+
+def test_trees_that_are_none_are_not_consistent() -> None:
+    leaf, other = _LEAVES[:2]
+    both = node_hash(leaf, other)
+    assert is_consistent(1, leaf, 1, leaf, [])
+    assert is_consistent(1, leaf, 2, both, [other])
+    for old, size in ((0, 0), (0, 1), (-1, 1), (2, 1)):
+        assert not is_consistent(old, leaf, size, leaf, [])
+    assert not is_consistent(1, leaf, 1, other, [])
+    assert not is_consistent(1, leaf, 1, leaf, [leaf])
+    assert not is_consistent(1, leaf[:-1], 1, leaf[:-1], [])
+    assert not is_consistent(3, leaf, 4, leaf, [])
+    assert not is_consistent(1, leaf, 2, both, [])
+    assert not is_consistent(1, leaf, 2, node_hash(leaf, b"x"), [b"x"])
+
+
 def test_a_frontier_of_another_size_is_refused() -> None:
     with pytest.raises(InvalidError, match="not that of a tree of 3 entries"):
         CompactRange(3, b"x" * 32)
