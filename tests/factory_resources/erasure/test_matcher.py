@@ -129,6 +129,16 @@ def test_a_day_within_a_moment_is_another_value() -> None:
         assert not _finds(day, text)
 
 
+@pytest.mark.parametrize("cut", [32, 33, 36])
+@pytest.mark.parametrize("following", ["l", "€", "\u2013"])
+def test_a_shortened_text_ends_at_its_ellipsis(cut: int, following: str) -> None:
+    """The first bytes of a character that is cut off may be those of the ellipsis."""
+    value = "a" * 20 + f" Zaphod Beeb{following}\u00a0{following}{following} 500 rows"
+    shown = f"| {value[:cut]}".encode()
+    found = Matcher(needles([value])).find(shown + "… |".encode())
+    assert {(match.start, match.end) for match in found} == {(2, len(shown))}
+
+
 def test_a_word_counts_anywhere_in_a_binary_file() -> None:
     assert _finds("Zaphod", b"\x00xZaphody\x00", in_text=False)
     assert not _finds("Zaphod", b"\x00xZaphody\x00")
