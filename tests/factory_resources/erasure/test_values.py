@@ -68,6 +68,15 @@ def test_an_integer_has_bytes_only_if_they_are_particular() -> None:
     assert struct.pack(">q", 2**40 + 12_345) in [one.content for one in forms(2**40 + 12_345)]
 
 
+@pytest.mark.parametrize("year", [1907, 2025])
+def test_a_moment_is_also_searched_as_databases_store_it(year: int) -> None:
+    moment = datetime(year, 8, 9, 10, 11, 12, 500_000)
+    micros = microseconds(moment.replace(tzinfo=UTC))
+    contents = {one.content: one.form for one in forms(moment)}
+    assert contents[struct.pack("<q", micros)] == "binary"
+    assert contents[str(micros).encode()] == "number"
+
+
 def test_a_float_is_also_searched_as_a_model_of_32_bits_writes_it() -> None:
     single = struct.unpack("<f", struct.pack("<f", 71.38091746))[0]
     assert repr(single).encode() in [one.content for one in forms(71.38091746)]

@@ -75,12 +75,15 @@ def test_another_version_is_given_to_other_callers(served: ServedModel) -> None:
 def test_whom_nothing_tells_apart_is_drawn_anew(served: ServedModel) -> None:
     drawn = Counter(rollout(served, 5_000).gives_new_version(None) for _ in range(400))
     assert 120 < drawn[True] < 280
+    few = Counter(rollout(served, 1_000).gives_new_version(None) for _ in range(400))
+    assert 0 < few[True] < 120
 
 
 def test_what_was_counted_is_taken_once_and_with_something_to_compare(
     served: ServedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = rollout(served)
+    assert not one.has_ended
     one.champion_answered(0.2)
     assert not one.take()
     one.answered(0.1)
@@ -88,7 +91,14 @@ def test_what_was_counted_is_taken_once_and_with_something_to_compare(
     one.compared(3, 1)
     assert one.take() == Batch(2, 1, (0.1,), (0.2,), 3, 1)
     assert one.take() == Batch()
+    one.failed()
+    assert one.take() == Batch(1, 1, (), ())
+    one.answered(0.1)
+    one.champion_answered(0.2)
+    assert one.take() == Batch(1, 0, (0.1,), (0.2,))
     one.answered(0.1)
     assert not one.take()
     monkeypatch.setattr(served_rollout, "_ALONE", -1.0)
     assert one.take() == Batch(1, 0, (0.1,), ())
+    one.champion_answered(0.2)
+    assert not one.take()
