@@ -187,7 +187,8 @@ def test_without_the_manifest_no_row_comes_back(erased: Path) -> None:
         assert "erased rows would come back" in text
         code, text = in_process("status")
         assert "erasure manifest" in text
-        assert str(path) in text.replace("\n", "")
+        # Lines end and are indented within a long path.
+        assert str(path) in "".join(text.split())
         client = client_of(app_of(home), "ada", ["auditor"])
         digest = sha256_of(erased / "defs" / "people" / "data.csv", "data.csv")
         answer = client.get(f"/audit/files/{digest}?row={ROW}")
