@@ -188,12 +188,12 @@ def test_all_rows_overflow(served: Served) -> None:
 
 
 def test_a_score_that_is_no_number_is_a_reason(tmp_path: Path) -> None:
-    """Inputs that float32 holds, standardised beyond it by a regression."""
+    """Inputs that float32 holds, standardised beyond it by a regression without limits."""
     home = Home(tmp_path / "home")
     spec = {
         "purpose": "test",
         "ingest": {"source": {"files": "rows.csv"}},
-        "train": {"target": "y", "model": {"kind": "linear"}},
+        "train": {"target": "y", "model": {"kind": "linear", "extrapolation": None}},
     }
     pipeline = Pipeline("p", PipelineSpec.model_validate(spec), tmp_path)
     chance = np.random.default_rng(0)
