@@ -138,7 +138,7 @@ def _erase(
         paths = frozenset(table_paths(home))
     with ExitStack() as resting:
         # Nothing serves less than before if the erasure cannot be prepared.
-        with _named_if_in_vain() as halted:
+        with _telling_stopped_on_failure() as halted:
             for pipeline in stopped:
                 change_serving(pipeline, "stopped", decision.reason, decision.key, home)
                 halted.append(pipeline.name)
@@ -158,8 +158,8 @@ def _erase(
 
 
 @contextmanager
-def _named_if_in_vain() -> Iterator[list[str]]:
-    """Name the pipelines that the block has stopped and put into the list, unless it succeeds."""
+def _telling_stopped_on_failure() -> Iterator[list[str]]:
+    """Give a list for the pipelines that the block stops, and print them if the block fails."""
     halted: list[str] = []
     try:
         yield halted

@@ -178,8 +178,9 @@ def _flavour(
 def _is_in_reach(features: Features, rows: pa.Table) -> NDArray[np.bool_]:
     """Return for each row whether its numbers are near enough for both models to compute the same.
 
-    Beyond that, the model that was evaluated limits them, and what is served overflows and refuses
-    the row. No such row is learned from, so that it can only come with the test rows.
+    Beyond that, a linear model without limits cuts them where it is evaluated, and overflows and
+    refuses the row where it is served. No such row is learned from, so that it can only come with
+    the test rows.
     """
     import numpy as np
 

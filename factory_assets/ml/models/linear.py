@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 WIDEST = 1e30
 """Standard deviations beyond which a number of a row to judge counts as this many, so that one
-absurd number does not end the judgement of all rows. What is served refuses such a row instead."""
+absurd number does not end the judgement of all rows. What is served without limits refuses such a
+row instead."""
 
 
 @dataclass(frozen=True)
