@@ -44,6 +44,9 @@ _CHUNK = 100
 _IN_ORDER = 0.99
 """Correlation of the ranks of times with the places of their rows, if these are nearly in order."""
 
+_FIRST = 100
+"""First rows that are looked at for all columns together: most that do not increase show it."""
+
 _SAMPLE_ROWS = 20_000
 """Rows of the sample."""
 
@@ -262,9 +265,8 @@ def _running(connection: Any, rows: int, columns: Sequence[ColumnSummary]) -> se
         for column in columns
         if column.distinct == rows > MAX_LISTED_VALUES and column.type in numbers
     ]
-    # Of most columns the first rows say so, which takes one query for all of them.
-    begun = _increasing(connection, left, "LIMIT 100")
-    return {cell for cell in begun if _increasing(connection, [cell])}
+    begun = _increasing(connection, left, f"LIMIT {_FIRST}")
+    return {cell for cell in begun if rows <= _FIRST or _increasing(connection, [cell])}
 
 
 def _increasing(connection: Any, cells: Sequence[str], limit: str = "") -> set[str]:
