@@ -20,6 +20,7 @@ from factory_assets.serving.batch import predict
 from factory_assets.spec import Pipeline
 from factory_resources.home.home import Home
 from tests.pipelines import declare, enter
+from tests.shared_homes import made_once
 
 PUMPS: dict[str, Any] = {
     "purpose": "Tell which pumps will fail",
@@ -129,6 +130,12 @@ def make_watched(root: Path, **changed: Any) -> Watched:
         if "watch" not in changed:
             _measure_errors(watched)
     return watched
+
+
+def shared_watched(root: Path) -> Watched:
+    """Return a copy of the pipeline as it is declared here, trained once for all tests."""
+    made_once("watched", root, make_watched)
+    return Watched(root)
 
 
 def _measure_errors(watched: Watched) -> None:

@@ -11,14 +11,14 @@ from factory_resources.ledger.watch_entries import ChangeAccepted
 from tests.commands import in_process
 from tests.ledger import problems
 from tests.pipelines import declare
-from tests.watched import PUMPS, Watched, copy_watched, look, make_watched, rows
+from tests.watched import PUMPS, Watched, copy_watched, look, rows, shared_watched
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Watched:
-    return make_watched(tmp_path_factory.mktemp("watched") / "made")
+    return shared_watched(tmp_path_factory.mktemp("watched") / "made")
 
 
 @pytest.fixture

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.watched import Watched, copy_watched, make_watched
+from tests.watched import Watched, copy_watched, shared_watched
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Watched:
-    return make_watched(tmp_path_factory.mktemp("watched") / "made")
+    return shared_watched(tmp_path_factory.mktemp("watched") / "made")
 
 
 @pytest.fixture
