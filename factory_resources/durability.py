@@ -1,10 +1,8 @@
-"""What must be on the disk before the next step: the bytes of a file, the names in a folder.
-
-Writing a file whole or not at all belongs in `factory_resources.home`.
-"""
+"""What must be on the disk before the next step: the bytes of a file, the names in a folder."""
 
 import os
 from pathlib import Path
+from uuid import uuid4
 
 
 def sync_path(path: Path) -> None:
@@ -18,3 +16,40 @@ def sync_path(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it that are missing; then their names are on the disk.
+
+    Raises:
+        OSError: the disk cannot be written, or there is a file of that name.
+    """
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync_path(folder.parent)
+
+
+def replace_file(path: Path, content: bytes, mode: int, *, exactly: bool = False) -> None:
+    """Write a file anywhere; readers see the old or the new content, even after a power cut.
+
+    Args:
+        mode: its permissions.
+        exactly: whether the umask takes nothing away from them.
+
+    Raises:
+        OSError: it cannot be written; then nothing is left.
+    """
+    name = path.parent / f".{uuid4().hex}"
+    handle = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            if exactly:
+                os.fchmod(handle, mode)
+            file.write(content)
+            file.flush()
+            os.fsync(handle)
+        os.replace(name, path)
+    except BaseException:
+        name.unlink(missing_ok=True)
+        raise

@@ -12,8 +12,9 @@ from factory_assets.declarations.loader import new_pipelines_folder
 from factory_assets.declarations.single_model import validated
 from factory_assets.declarations.yaml_document import content_of
 from factory_assets.spec.people import People, Person
+from factory_resources.durability import replace_file
 from factory_resources.errors import DeclarationError, UnknownNameError
-from factory_resources.home.home import replace_file, storage_errors
+from factory_resources.home.home import storage_errors
 
 FILE = "people.yaml"
 

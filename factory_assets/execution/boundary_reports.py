@@ -12,6 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from factory_resources.boundary.report import BoundaryReport, parse_report
+from factory_resources.durability import sync_path
 from factory_resources.home.home import Home, storage_errors
 from factory_resources.ledger.boundary_entries import AddressTraffic, BoundaryHeld
 from factory_resources.ledger.entries import Kind
@@ -84,6 +85,8 @@ def _enter(file: Path, home: Home) -> BoundaryReport | None:
         known = latest_in(log, BoundaryHeld, entry.subject)
         return [] if known and known[1].report == entry.report else [entry]
 
+    with storage_errors(file):
+        sync_path(file.parent)
     Ledger(home).append_decided(decide)
     with storage_errors(file):
         file.replace(reports_folder(home) / file.name)

@@ -41,7 +41,7 @@ def store_declaration(pipeline: Pipeline, home: Home) -> None:
     content = declaration_content(pipeline)
     path = _folder(pipeline.name, home) / f"{sha256(content).hexdigest()}.json"
     if not path.exists():
-        home.write_atomic(path, content)
+        home.write_durable(path, content)
 
 
 def last_declared(name: str, home: Home) -> Pipeline | None:

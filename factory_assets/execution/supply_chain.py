@@ -71,7 +71,7 @@ def record_supply_chain(
 
     with storage_faults(home), home.working(), home.acting():
         for path, content in zip(supply_files(entry, home), astuple(documents), strict=True):
-            home.write_atomic(path, content)
+            home.write_durable(path, content)
         numbers = Ledger(home).append_decided(decide)
     found = Ledger(home).latest(SupplyChainRecorded, subject)
     assert found

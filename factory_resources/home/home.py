@@ -16,6 +16,7 @@ from errno import EIO
 from pathlib import Path
 from uuid import uuid4
 
+from factory_resources.durability import make_folder, replace_file, sync_path
 from factory_resources.errors import StorageError
 from factory_resources.home.owner import make_for_owner
 from factory_resources.home.processes import own_identity, process_start
@@ -53,7 +54,7 @@ class Home:
     """The folder of one factory. All paths are derived from it, so a home can be moved.
 
     Raises:
-        StorageError: from `require_writable` and `write_atomic`, if the disk cannot be written.
+        StorageError: from `require_writable` and what writes files, if the disk cannot be written.
     """
 
     path: Path
@@ -264,30 +265,17 @@ class Home:
             path.parent.mkdir(parents=True, exist_ok=True)
             replace_file(path, content, mode)
 
+    def write_durable(self, path: Path, content: bytes) -> None:
+        """Do the same with a file on which something else will rely, such as the ledger.
 
-def replace_file(path: Path, content: bytes, mode: int, *, exactly: bool = False) -> None:
-    """Write a file anywhere; readers see the old or the new content, even after a power cut.
-
-    Args:
-        mode: its permissions.
-        exactly: whether the umask takes nothing away from them.
-
-    Raises:
-        OSError: it cannot be written; then nothing is left.
-    """
-    name = path.parent / f".{uuid4().hex}"
-    handle = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            if exactly:
-                os.fchmod(handle, mode)
-            file.write(content)
-            file.flush()
-            os.fsync(handle)
-        os.replace(name, path)
-    except BaseException:
-        name.unlink(missing_ok=True)
-        raise
+        On return its name is on the disk too: until then, a power cut may bring back what was there
+        before, or nothing.
+        """
+        with storage_errors(path):
+            self._make()
+            make_folder(path.parent)
+            replace_file(path, content, 0o600)
+            sync_path(path.parent)
 
 
 def is_free(lock: Path) -> bool:

@@ -67,7 +67,7 @@ class LogKey:
         )
 
         pem = self.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        home.write_atomic(_new_key_file(home), f"{self.origin}\n".encode() + pem)
+        home.write_durable(_new_key_file(home), f"{self.origin}\n".encode() + pem)
 
     def install(self, home: Home) -> None:
         """Move the key to its place: the ledger that it signs exists."""

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
+from factory_resources.durability import sync_path
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home, storage_errors
 from factory_resources.home.storage_faults import storage_faults
@@ -108,6 +109,7 @@ class Ledger:
                 Log.create(connection, key, entries)
             with storage_errors(self.home.ledger):
                 os.replace(made, self.home.ledger)
+                sync_path(self.home.path)
 
     def stamp(self) -> Stamp | None:
         """Return what differs once it has grown: inode, size and time of its file.

@@ -88,7 +88,7 @@ def _envelope(content: bytes, signatures: list[dict[str, str]]) -> bytes:
 def store_statement(home: Home, pipeline: str, content: bytes) -> str:
     """Store the envelope durably under its SHA-256, and return that."""
     digest = sha256(content).hexdigest()
-    home.write_atomic(statement_file(home, pipeline, digest), content)
+    home.write_durable(statement_file(home, pipeline, digest), content)
     return digest
 
 

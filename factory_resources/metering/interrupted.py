@@ -12,7 +12,7 @@ from threading import Event, Thread
 
 from pydantic import TypeAdapter, ValidationError
 
-from factory_resources.home.home import replace_file
+from factory_resources.durability import replace_file
 from factory_resources.metering.meter import Cost, Meter
 
 STORE_INTERVAL = 10.0

@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from factory_resources.durability import sync_path
+from factory_resources.durability import replace_file, sync_path
 from factory_resources.errors import StorageError
-from factory_resources.home.home import replace_file, storage_errors
+from factory_resources.home.home import storage_errors
 from factory_resources.prediction_log.segments import (
     HEADER_BYTES,
     OPEN,

@@ -164,7 +164,8 @@ def _load(home: Home, pipeline: str, month: str, *, create: bool) -> bytes:
     if create and not path.exists():
         with home.lock("prediction_keys"):
             if not path.exists() and not path.with_suffix(_DESTROYED).exists():
-                _create(home, path)
+                # A value must not outlive its key.
+                home.write_durable(path, secrets.token_bytes(_KEY_BYTES))
     try:
         if path.stat().st_mode & 0o077:
             raise StorageError(
@@ -193,14 +194,6 @@ def _unreadable(path: Path, error: OSError | ValueError) -> StorageError:
         where=str(path),
         remedy="restore it from a backup; without it nobody can read what it protected",
     )
-
-
-def _create(home: Home, path: Path) -> None:
-    home.write_atomic(path, secrets.token_bytes(_KEY_BYTES))
-    # A value must not outlive its key: the name of the file is durable before the key is used.
-    with storage_errors(path):
-        for folder in path.parents[:3]:
-            sync_path(folder)
 
 
 def destroy_keys(home: Home, pipeline: str, until: date, reason: str) -> list[str]:

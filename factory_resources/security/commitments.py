@@ -35,7 +35,7 @@ class Commitments:
             if slot not in salts:
                 salts[slot] = secrets.token_hex(16)
                 content = json.dumps(salts, indent=1, sort_keys=True).encode()
-                self._home.write_atomic(self._file, content)
+                self._home.write_durable(self._file, content)
             return salts[slot]
 
     def name_of(self, kind: str, commitment: str | None) -> str | None:

@@ -120,4 +120,4 @@ class Passkeys:
 
     def _write(self, passkeys: list[Passkey]) -> None:
         content = json.dumps([asdict(one) for one in passkeys], indent=1).encode()
-        self._home.write_atomic(self._file, content)
+        self._home.write_durable(self._file, content)

@@ -46,7 +46,7 @@ class Passwords:
             hashes = self._read()
             hashes[name] = hashed
             content = json.dumps(hashes, indent=1, sort_keys=True).encode()
-            self._home.write_atomic(self._file, content)
+            self._home.write_durable(self._file, content)
 
     def names(self) -> frozenset[str]:
         """Return who has a password."""

@@ -138,7 +138,7 @@ class Tokens:
 
     def _write(self, tokens: Sequence[Token]) -> None:
         content = json.dumps([asdict(token) for token in tokens], indent=1).encode()
-        self._home.write_atomic(self.file, content)
+        self._home.write_durable(self.file, content)
 
     def find(self, text: str) -> Token | None:
         """Return the valid token that a caller shows; a change of the file counts at once."""

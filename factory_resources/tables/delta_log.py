@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from factory_resources.durability import sync_path
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home, storage_errors
 from factory_resources.store.location import uses_store
@@ -21,6 +22,7 @@ from factory_resources.tables.delta_protocol import (
     declare_missing_feature,
     lacks_feature,
     newest_commit,
+    sync_commits,
     withdraw_commits,
 )
 from factory_resources.tables.snapshot import Snapshot, fetch
@@ -65,6 +67,11 @@ def publish(
         for path, file in zip(snapshot.paths(home), snapshot.files, strict=True):
             if file.copy_number and not path.exists():
                 os.link(path.with_name(f"{file.sha256}.parquet"), path)
+        # The names of the files; and of the folder, if it is new.
+        sync_path(folder)
+        if newest_commit(folder) < 0:
+            for above in (folder.parent, home.tables, home.path):
+                sync_path(above)
     with home.lock(f"{snapshot.table.replace('/', '.')}.log"), _recording(snapshot, folder):
         for _ in _turns(snapshot.table, home) if shared else (None,):
             _repair(folder)
@@ -120,7 +127,8 @@ def _recording(snapshot: Snapshot, folder: Path) -> Iterator[None]:
         raise StorageError(
             f"cannot record version {snapshot.data_version[:12]} ({_reason(error)})",
             where=str(folder),
-            remedy="free space or make the folder writable; if another run wrote it, run again",
+            remedy="free space or make the folder writable; if another run wrote it, run again; if "
+            "its _delta_log is damaged, restore that from a backup, or move it away and run again",
         ) from error
 
 
@@ -151,10 +159,10 @@ def _log(snapshot: Snapshot, folder: Path, partition: str | None) -> None:
     removed = logged - {file.name for file in files}
     if delta and not new and not removed:
         return
-    if delta and not anew:
-        declare_features(delta, schema)
     before = newest_commit(folder)
     try:
+        if delta and not anew:
+            declare_features(delta, schema)
         if delta is None or anew:
             create_table_with_add_actions(
                 str(folder),
@@ -190,6 +198,7 @@ def _log(snapshot: Snapshot, folder: Path, partition: str | None) -> None:
         if delta.schema() != schema or _logged(delta, partition) != names:
             raise ValueError("the log reads differently from what was written")
         _checkpoint(delta)
+        sync_commits(folder, before)
     except BaseException:
         # A commit that cannot be read does not count. The lock keeps others from committing.
         withdraw_commits(folder, before)

@@ -11,6 +11,8 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING
 
+from factory_resources.durability import sync_path
+
 if TYPE_CHECKING:
     from deltalake import DeltaTable, Schema
 
@@ -59,6 +61,28 @@ def withdraw_commits(folder: Path, before: int) -> None:
             if "checkpoint" in path.name:
                 path.with_name("_last_checkpoint").unlink(missing_ok=True)
             path.unlink()
+
+
+def sync_commits(folder: Path, before: int) -> None:
+    """Return once the commits of a table after the given one are on the disk.
+
+    The library leaves that to the system, which takes its time: a power cut would leave empty files
+    under their names, and nobody could read the table any more.
+
+    Raises:
+        OSError: the disk cannot be written.
+    """
+    newest = newest_commit(folder)
+    for number in range(before + 1, newest + 1):
+        path = commit_path(folder, number)
+        sync_path(path)
+        if (checkpoint := path.with_suffix(".checkpoint.parquet")).exists():
+            sync_path(checkpoint)
+            sync_path(path.with_name("_last_checkpoint"))
+    if newest > before:
+        sync_path(folder / "_delta_log")
+    if before < 0:
+        sync_path(folder)
 
 
 def lacks_feature(folder: Path) -> bool:

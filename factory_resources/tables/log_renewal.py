@@ -7,6 +7,7 @@ import json
 import os
 from pathlib import Path
 
+from factory_resources.durability import sync_path
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home, storage_errors
 from factory_resources.tables.delta_log import PARTITION, add_action
@@ -64,7 +65,11 @@ def _take_over(old: Path, new: Path, number: int) -> None:
     last = json.loads((new / _LAST).read_text())
     (new / _LAST).write_text(json.dumps({**last, "version": number}))
     for path in sorted(new.glob(f"{0:020}.*")):
+        sync_path(path)
         os.replace(path, old / f"{number:020}{path.name[20:]}")
+    sync_path(new / _LAST)
     os.replace(new / _LAST, old / _LAST)
+    # Not before the new log is on the disk: there is no other.
+    sync_path(old)
     for path in before:
         path.unlink(missing_ok=True)

@@ -14,6 +14,7 @@ from hashlib import sha256
 from importlib.metadata import version as installed
 from typing import TYPE_CHECKING, Any
 
+from factory_resources.durability import sync_path
 from factory_resources.home.home import storage_errors
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ def write_flavour(registry: Registry, version: Version, flavour: OnnxFlavour) ->
         # Never replace a file that may be in use.
         if present != content:
             registry.home.write_atomic(path, content)
+    with storage_errors(version.files):
+        sync_path(version.files)
 
 
 def _files(

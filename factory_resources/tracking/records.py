@@ -147,9 +147,10 @@ class Records:
         """
         path, content = self._home.path / record.name, record.model_dump_json(indent=1).encode()
         if self._counted and path.exists():
-            self._home.write_atomic(_beside(path), content)
+            self._home.write_durable(_beside(path), content)
         else:
-            self._write(path, content)
+            with self._in_store(path, content):
+                self._home.write_durable(path, content)
         return sha256(content).hexdigest()
 
     def put_in_place(self, record: Record, file_digest: str) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from shutil import copyfile, copytree
 from typing import Any
 
-from factory_resources.durability import sync_path
+from factory_resources.durability import make_folder, sync_path
 from factory_resources.errors import ModelError, StorageError
 from factory_resources.home.database import database_address, query_sqlite, recorded_engine
 from factory_resources.home.home import Home, storage_errors
@@ -256,6 +256,7 @@ class Registry:
     def _store(self, folder: Path, target: Path) -> None:
         """Copy a folder durably, as MLflow would not: the ledger will name its files."""
         with storage_errors(self.home.artifacts):
+            make_folder(target)
             copytree(folder, target, copy_function=copyfile, dirs_exist_ok=True)
             for path in (target, *target.rglob("*")):
                 sync_path(path)

@@ -1,11 +1,22 @@
 """Files and folders are synchronised with the disk, and errors of the disk are raised."""
 
 import os
+from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from factory_resources.durability import sync_path
+from factory_assets.execution.ledger_entries import begin_ledger
+from factory_assets.execution.supply_chain import SupplyDocuments, record_supply_chain
+from factory_resources.durability import make_folder, sync_path
+from factory_resources.home.home import Home
+from factory_resources.ledger.statements import store_statement
+from factory_resources.prediction_log.protection import Protection
+from factory_resources.security.commitments import Commitments
+from factory_resources.security.passwords import Passwords
+from factory_resources.security.tokens import Tokens
+from tests.power_cuts import PowerCut
 
 
 def test_a_file_and_a_folder_are_synchronised(
@@ -29,3 +40,59 @@ def test_an_error_of_the_disk_is_raised(tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(OSError, match="Input/output error"):
         sync_path(tmp_path)
     assert len(os.listdir("/proc/self/fd")) == open_before
+
+
+def test_a_new_folder_is_on_the_disk_with_those_above_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda handle: synced.append(os.fstat(handle).st_ino))
+    for _ in range(2):
+        make_folder(tmp_path / "a" / "b")
+    assert synced == [tmp_path.stat().st_ino, (tmp_path / "a").stat().st_ino]
+
+
+def _revoke_a_token(home: Home) -> None:
+    tokens = Tokens(home)
+    tokens.new("shop", ["p"], valid=timedelta(days=1))
+    tokens.revoke("shop")
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda home: store_statement(home, "p", b"{}"),
+        lambda home: Commitments(home).of("person", "jane"),
+        lambda home: Protection(home, "p", "commitment").protect(1, 0),
+        lambda home: Passwords(home).set("jane", "correct horse battery"),
+        _revoke_a_token,
+    ],
+    ids=["a statement", "a salt", "the key of a month", "a password", "a revoked token"],
+)
+def test_what_is_stored_stays_after_a_power_cut(
+    write: Callable[[Home], object], home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.require_writable()
+    power = PowerCut(home, monkeypatch, "secrets", "statements")
+    write(home)
+    assert len([*home.path.glob("s*/**/*.*")]) == 1
+    assert power.lost() == []
+
+
+def test_what_comes_with_a_version_is_on_the_disk_before_its_entry(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin_ledger(home)
+    power = PowerCut(home, monkeypatch, "supply")
+    record_supply_chain("p", 1, SupplyDocuments(b"sbom", b"ml-bom", b"statement"), home)
+    assert power.lost_at_entries == {"supply_chain": []}
+    assert len([*home.path.glob("supply/p/*")]) == 3
+
+
+def test_the_key_of_a_ledger_is_on_the_disk_before_its_first_entry(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.require_writable()
+    power = PowerCut(home, monkeypatch, "secrets")
+    begin_ledger(home)
+    assert power.lost_at_entries == {"ledger": []}

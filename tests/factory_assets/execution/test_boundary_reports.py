@@ -11,6 +11,7 @@ from factory_resources.home.home import Home
 from factory_resources.ledger.boundary_entries import BoundaryHeld
 from factory_resources.ledger.ledger import Ledger
 from tests.ledger import problems
+from tests.power_cuts import PowerCut
 
 REPORT = BoundaryReport(
     level="seccomp",
@@ -54,6 +55,17 @@ def test_a_report_is_entered_once_there_is_a_ledger(home: Home) -> None:
     assert entry.report == sha256(content).hexdigest()
     traffic = entry.allowed["db.example:5432"]
     assert (traffic.connections, traffic.sent, traffic.received) == (2, 30, 400)
+
+
+def test_a_report_is_on_the_disk_before_its_entry(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin_ledger(home)
+    file = report_file(home, "one")
+    power = PowerCut(home, monkeypatch, "boundary")
+    REPORT.write(str(file))
+    assert enter_reports(home) == {"one": REPORT}
+    assert power.lost_at_entries == {"boundary": []}
 
 
 def test_one_that_was_entered_before_a_kill_is_not_entered_again(

@@ -13,10 +13,12 @@ from factory_resources.sql.engine import sealed
 from factory_resources.tables import delta_log
 from factory_resources.tables.delta_log import publish, repair_log
 from factory_resources.tables.delta_protocol import commit_path
+from factory_resources.tables.log_renewal import renew_log
 from factory_resources.tables.logged_files import current_files, past_versions
 from factory_resources.tables.snapshot import Snapshot
 from factory_resources.tables.writer import write
 from tests.delta_logs import break_log
+from tests.power_cuts import PowerCut
 
 TIME = "SELECT 1 AS a, TIMESTAMP '2020-01-01 00:00:00' AS moment"
 
@@ -167,3 +169,33 @@ def test_a_commit_does_not_count_if_reading_it_again_finds_other_files(
     assert current_files(_folder(home)) == {first.files[0].name}
     _write(home, "SELECT 2 AS a")
     assert DeltaTable(_folder(home)).version() == 1
+
+
+@pytest.mark.parametrize("partition", [None, "x"])
+def test_a_power_cut_takes_nothing_of_a_version_that_was_recorded(
+    partition: str | None, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.require_writable()
+    power = PowerCut(home, monkeypatch, "tables")
+    for number in range(11):
+        _write(home, TIME if number == 1 else f"SELECT {number} AS a", partition)
+        assert power.lost() == []
+    assert [*_folder(home).glob("_delta_log/*.checkpoint.parquet")]
+
+
+def test_a_power_cut_leaves_the_old_log_or_the_new_one(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        _write(home, f"SELECT {number} AS a", "x")
+    power = PowerCut(home, monkeypatch, "tables")
+    lost, unlink = list[str](), Path.unlink
+
+    def note(path: Path, missing_ok: bool = False) -> None:
+        lost.extend(power.lost())
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", note)
+    renew_log("p/t", home)
+    assert len([*_folder(home).glob("_delta_log/*.json")]) == 1
+    assert lost == []
