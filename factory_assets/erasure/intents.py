@@ -80,7 +80,12 @@ def stored_matches(matched: Mapping[str, Iterable[object]]) -> dict[str, tuple[A
 
 
 def store_intent(intent: ErasureIntent, home: Home) -> None:
-    home.write_atomic(intent_file(home, intent.manifest.id), intent.model_dump_json().encode())
+    home.write_durable(intent_file(home, intent.manifest.id), intent.model_dump_json().encode())
+
+
+def store_manifest(manifest: ErasureManifest, home: Home) -> None:
+    """Store the manifest; also one that was lost before the erasure was finished."""
+    home.write_durable(manifest_file(home, manifest.id), manifest.content)
 
 
 def unfinished(home: Home) -> Iterator[ErasureIntent]:

@@ -15,6 +15,7 @@ from factory_assets.erasure.intents import (
     ErasureIntent,
     remove_unentered,
     store_intent,
+    store_manifest,
     stored,
     stored_matches,
 )
@@ -26,16 +27,16 @@ from factory_assets.erasure.table_rows import StoredTableFile
 from factory_assets.execution.ledger_entries import begin_ledger, entries_of
 from factory_assets.execution.removals import removed_files
 from factory_assets.results.record_graph import RecordGraph
+from factory_resources.durability import sync_path
 from factory_resources.erasure.manifest import (
     ErasedFile,
     ErasedFrom,
     ErasureManifest,
     RewrittenRecord,
-    manifest_file,
 )
 from factory_resources.erasure.search_terms import search_terms
 from factory_resources.errors import StorageError
-from factory_resources.home.home import Home
+from factory_resources.home.home import Home, storage_errors
 from factory_resources.ledger.entries import Kind, StageComputed
 from factory_resources.ledger.erasure_entries import ErasureListed
 from factory_resources.ledger.ledger import Ledger
@@ -153,7 +154,7 @@ def enter(staged: StagedErasure, decision: ErasureDecision, home: Home) -> int:
         begun = begun_entry(manifest, staged.rows, decision, home)
         # Whoever finds the intent without an entry removes both.
         store_intent(staged.intent, home)
-        home.write_atomic(manifest_file(home, manifest.id), manifest.content)
+        store_manifest(manifest, home)
         listed = ErasureListed(
             subject=ErasureListed.subject_of(), erasure=manifest.id, manifest=begun.manifest
         )
@@ -181,6 +182,9 @@ def _rewritten_files(plan: ErasurePlan, home: Home) -> dict[StoredTableFile, Tab
             new[file] = rewriter.rewrite(file, places, before)
             gone = tuple(place + 1 for place in places)
             rewritten[file.sha256] = RewrittenFile(new[file].sha256, gone)
+    for folder in {file.path.parent for file in files}:
+        with storage_errors(folder):
+            sync_path(folder)
     return new
 
 

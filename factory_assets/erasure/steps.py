@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from factory_assets.erasure.emptied_partitions import remove_partitions
-from factory_assets.erasure.intents import ErasureIntent, destroy
+from factory_assets.erasure.intents import ErasureIntent, destroy, store_manifest
 from factory_assets.erasure.read_sources import read_by
 from factory_assets.erasure.table_rows import opened, rows_left, stored_files, table_paths
 from factory_assets.results.record_graph import RecordGraph
@@ -48,6 +48,7 @@ def finish(intent: ErasureIntent, home: Home) -> FinishedErasure:
     Raises:
         StorageError: something cannot be written or removed.
     """
+    store_manifest(intent.manifest, home)
     replace_records(intent, home)
     replace_current_files(intent, home)
     remove_old_files(intent, home)
@@ -62,6 +63,8 @@ def finish(intent: ErasureIntent, home: Home) -> FinishedErasure:
         not_searched=intent.not_searched,
         found=len(left),
     )
+    # What was removed or replaced would be there again after a power cut, and nobody would look.
+    os.sync()
     Ledger(home).append([done])
     destroy(intent_file(home, intent.manifest.id))
     return FinishedErasure(intent.manifest.id, done, tuple(left))

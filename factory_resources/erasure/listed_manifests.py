@@ -6,7 +6,7 @@ not to be ingested anew.
 
 from hashlib import sha256
 
-from factory_resources.erasure.manifest import manifest_file
+from factory_resources.erasure.manifest import RESTORE, manifest_file
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home, unreadable
 from factory_resources.ledger.erasure_entries import ErasureListed
@@ -44,5 +44,5 @@ def _require(listed: ErasureListed, home: Home) -> None:
     raise StorageError(
         f"the manifest of an erasure {fault}",
         where=str(path),
-        remedy="restore it from a backup: without it, erased rows would come back",
+        remedy=RESTORE,
     )

@@ -20,6 +20,12 @@ FOLDER = "erasures"
 _DIGITS = 16
 """Hexadecimal digits that tell the members of a zip from each other."""
 
+RESTORE = (
+    "restore it from a backup, or from evidence that was written since; without it, erased rows "
+    "would come back (docs/erase.md)"
+)
+"""What to do about a manifest that is missing, or is not as it was."""
+
 FINISH = "wait until it is; if it was killed, finish it: factory forget --resume"
 """What to do about an erasure that is not finished."""
 
@@ -170,7 +176,7 @@ def manifests(home: Home) -> Iterator[ErasureManifest]:
             raise StorageError(
                 "the manifest of an erasure is damaged",
                 where=str(path),
-                remedy="restore it from a backup: without it, erased rows would come back",
+                remedy=RESTORE,
             ) from error
 
 
