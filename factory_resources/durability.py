@@ -18,6 +18,25 @@ def sync_path(path: Path) -> None:
         os.close(handle)
 
 
+def sync_disk(folder: Path) -> None:
+    """Return once everything that was written to the disk of a folder is on it.
+
+    `os.sync` tells nobody that a disk failed.
+
+    Raises:
+        OSError: something cannot be written.
+    """
+    import ctypes
+
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        if ctypes.CDLL(None, use_errno=True).syncfs(handle):
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), str(folder))
+    finally:
+        os.close(handle)
+
+
 def make_folder(folder: Path) -> None:
     """Make a folder, and those above it that are missing; then their names are on the disk.
 

@@ -215,7 +215,7 @@ def record_database(home: Home) -> None:
         os.environ[DATABASE_VARIABLE] = alchemy_address(address)
     settings = instance_settings(address is not None)
     home.write_atomic(home.dagster / "dagster.yaml", settings)
-    home.write_atomic(home.path / PREPARED, preparation(home, settings))
+    home.write_durable(home.path / PREPARED, preparation(home, settings))
 
 
 def create_dagster(folder: Path) -> None:

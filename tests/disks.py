@@ -82,6 +82,29 @@ def small_disk(folder: Path, size: int) -> Iterator[Disk]:
         subprocess.run(["umount", "--lazy", str(folder)], check=False)
 
 
+@contextmanager
+def failing_disk(folder: Path, room: int) -> Iterator[Path]:
+    """Mount a disk that takes whatever is written, and fails to store more than some bytes of it.
+
+    It skips the test without the right to mount.
+    """
+    with small_disk(folder, room) as disk:
+        image, mounted = disk.folder / "image", folder.with_name(f"{folder.name}-mounted")
+        with image.open("wb") as file:
+            file.truncate(1 << 28)
+        # Without a journal, whose failure would close the disk at once.
+        made = ["mkfs.ext4", "-q", "-O", "^has_journal", str(image)]
+        mounted.mkdir()
+        for command in (made, ["mount", "-o", "loop", str(image), str(mounted)]):
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode:
+                pytest.skip(f"no right to mount a file ({done.stderr.strip()})")
+        try:
+            yield mounted
+        finally:
+            subprocess.run(["umount", "--lazy", str(mounted)], check=False)
+
+
 def denied(path: Path) -> bytes:
     """Stand in for reading a file that another user wrote: rights keep nothing from root."""
     raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))

@@ -7,7 +7,6 @@ Hashing costs twice what copying does. Tables and statements, which are most of 
 digest in their name and are compared whenever they are read: only on request here, too.
 """
 
-import os
 import re
 import shutil
 import sqlite3
@@ -24,6 +23,7 @@ from factory_resources.backup.contents import digest_in_name
 from factory_resources.backup.copying import copy_file
 from factory_resources.backup.manifest import FILES, MANIFEST, Manifest, SavedFile, read_manifest
 from factory_resources.backup.targets import newest_backup
+from factory_resources.durability import sync_disk, sync_path
 from factory_resources.errors import StorageError
 from factory_resources.home.database import chosen_database
 from factory_resources.home.home import Home, scratch_prefix, storage_errors
@@ -68,9 +68,10 @@ def restore_backup(
             (restored / below).mkdir(mode=0o700)
         _require_known_forms(Home(restored), backup)
         _require_ledger(manifest, Home(restored), backup)
-        os.sync()
         with storage_errors(home.path):
+            sync_disk(restored)
             _give_name(restored, home.path)
+            sync_path(home.path.parent)
     return manifest
 
 

@@ -23,7 +23,7 @@ from msgspec import structs
 from factory_resources.backup.contents import HomeFile, digest_in_name
 from factory_resources.backup.copying import copy_file
 from factory_resources.backup.manifest import FILES, MANIFEST, NOTE, Manifest, SavedFile
-from factory_resources.durability import sync_path
+from factory_resources.durability import sync_disk, sync_path
 from factory_resources.errors import FactoryError, StorageError
 from factory_resources.home.home import scratch_prefix
 
@@ -106,7 +106,7 @@ class FolderTarget:
             handle = os.open(self._folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(handle, "wb") as file:
                 file.write(content)
-        os.sync()
+        sync_disk(self._folder)
 
     def _place(self, path: str) -> Path:
         target = self._folder / FILES / path

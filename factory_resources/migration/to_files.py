@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from factory_resources.durability import sync_disk
 from factory_resources.home.database import alchemy_address, chosen_database
 from factory_resources.home.home import Home, storage_errors
 from factory_resources.instance import mirrored_events, record_database
@@ -90,7 +91,8 @@ def to_files(home: Home, address: str, where: str, progress: Progress) -> Migrat
             with chosen_database(None):
                 ledger = check_ledger(made)
                 fold(made.path)
-                os.sync()
+                with storage_errors(home.path):
+                    sync_disk(made.path)
                 aside = _install(home, made)
                 record_database(home)
     return Migration("sqlite", carried, ledger, where, aside=aside)

@@ -151,6 +151,8 @@ class SharedStore:
         """Remove what the store has below a prefix; table files that the home lacks come first."""
         listed = [*self.client.list(prefix)]
         self.fetch(self.home.path / one.key for one in listed if is_table_file(one.key))
+        # The home is about to have the only copy.
+        os.sync()
         for one in listed:
             self.client.remove(one.key)
 

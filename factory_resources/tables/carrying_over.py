@@ -1,5 +1,6 @@
 """Carry the tables, records and models of a home over to a store, and back."""
 
+import os
 from collections.abc import Collection
 from pathlib import Path
 
@@ -123,6 +124,7 @@ def to_home(store: SharedStore, progress: Progress) -> int:
     progress("fetching tables")
     paths = table_files(store)
     store.fetch(paths)
+    os.sync()
     _forget_store(store.home)
     return len(paths)
 

@@ -10,7 +10,9 @@ import pytest
 from factory_assets.execution.ledger_entries import begin_ledger
 from factory_assets.execution.supply_chain import SupplyDocuments, record_supply_chain
 from factory_resources.durability import make_folder, sync_path
+from factory_resources.home.database import PREPARED
 from factory_resources.home.home import Home
+from factory_resources.instance import record_database
 from factory_resources.ledger.statements import store_statement
 from factory_resources.prediction_log.protection import Protection
 from factory_resources.security.commitments import Commitments
@@ -96,3 +98,13 @@ def test_the_key_of_a_ledger_is_on_the_disk_before_its_first_entry(
     power = PowerCut(home, monkeypatch, "secrets")
     begin_ledger(home)
     assert power.lost_at_entries == {"ledger": []}
+
+
+def test_which_databases_a_home_has_stays_known(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.require_writable()
+    power = PowerCut(home, monkeypatch, ".")
+    record_database(home)
+    assert (home.path / PREPARED).exists()
+    assert PREPARED not in power.lost()

@@ -31,7 +31,7 @@ from factory_resources.prediction_log.engines import open_store
 from factory_resources.prediction_log.journal import Journal
 from factory_resources.prediction_log.segments import SEALED, read
 from tests.approvals import Factory, copy_factory, make_factory
-from tests.disks import small_disk
+from tests.disks import failing_disk, small_disk
 from tests.ledger import problems
 from tests.long_run import in_long
 
@@ -470,6 +470,15 @@ def test_a_full_disk_of_backups_is_named_and_not_the_home(
         make_backup(apples.home, stick.folder / "backups", _quietly)
     assert str(caught.value).startswith(f"{stick.folder / 'backups'}: cannot write (No space left")
     assert caught.value.remedy == OUTPUT_REMEDY
+
+
+def test_a_backup_that_its_disk_cannot_store_is_none(apples: Factory, tmp_path: Path) -> None:
+    with failing_disk(tmp_path / "stick", 1 << 23) as stick:
+        (apples.home.path / "export").write_bytes(os.urandom(1 << 24))
+        with pytest.raises(StorageError, match="Input/output error"):
+            make_backup(apples.home, stick / "backups", _quietly)
+        assert not [*(stick / "backups").iterdir()]
+    assert Ledger(apples.home).latest(BackupMade, BackupMade.subject_of()) is None
 
 
 def test_a_full_disk_of_the_home_is_named_and_not_a_file_of_another_user(

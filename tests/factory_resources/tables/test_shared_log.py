@@ -1,5 +1,6 @@
 """Tables in a store: several homes commit to one log, and read files that they fetch."""
 
+import os
 import shutil
 import signal
 import subprocess
@@ -321,7 +322,15 @@ def test_tables_are_carried_over_and_back(
     _write(home, "SELECT 3 AS a")
     for path in (home.tables / "p" / "t").glob("*.parquet"):
         path.unlink()
+    there: list[tuple[bool, int]] = []
+
+    def note() -> None:
+        there.append((uses_store(home), len([*(home.tables / "p" / "t").glob("*.parquet")])))
+
+    monkeypatch.setattr(os, "sync", note)
     assert to_home(_of(home), print) == 3
+    # A power cut leaves what was fetched, or where it is.
+    assert there == [(True, 3)]
     monkeypatch.delenv("FACTORY_STORE")
     assert not uses_store(home)
     assert [_values(snapshot, home) for snapshot in snapshots] == [[1], [2]]
