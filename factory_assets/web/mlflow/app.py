@@ -15,7 +15,12 @@ from urllib.parse import parse_qs
 from factory_assets.web.access_log import AccessLog
 from factory_assets.web.mlflow import page, responses
 from factory_assets.web.mlflow.artifacts import Artifacts
-from factory_assets.web.mlflow.endpoints import Endpoint, OperationRefusedError, find_endpoint
+from factory_assets.web.mlflow.endpoints import (
+    Endpoint,
+    OperationRefusedError,
+    find_endpoint,
+    why_refused,
+)
 from factory_assets.web.mlflow.queries import checked_query
 from factory_assets.web.mlflow.writes import checked_write
 from factory_assets.web.mlflow.wsgi import WsgiApp, ask
@@ -94,18 +99,13 @@ class MlflowApp:
             await responses.send_text(send, b"", b"text/plain", 302, location)
         elif (method, path) == ("GET", page.START):
             await responses.send_text(send, page.start_script(), b"text/javascript")
-        elif endpoint := self._allowed(scope, method, path):
-            await self._answer(endpoint, scope, receive, send)
         else:
-            await self._refuse(scope, send, "not allowed")
-
-    def _allowed(self, scope: Message, method: str, path: str) -> Endpoint | None:
-        if not scope["path"].startswith(f"{self._prefix}/"):
-            return None
-        endpoint = find_endpoint(method, path)
-        if endpoint and endpoint.access == "write" and not visitor_of(scope).may_act():
-            return None
-        return endpoint
+            is_below = scope["path"].startswith(f"{self._prefix}/")
+            endpoint = find_endpoint(method, path) if is_below else None
+            if endpoint and (endpoint.access != "write" or visitor_of(scope).may_act()):
+                await self._answer(endpoint, scope, receive, send)
+            else:
+                await self._refuse(scope, send, "not allowed", why_refused(endpoint, path))
 
     async def _answer(
         self, endpoint: Endpoint, scope: Message, receive: Receive, send: Send
@@ -169,9 +169,7 @@ class MlflowApp:
             return self._artifacts.of_version(given.get("name", ""), given.get("version", ""))
         return self._artifacts.of_run(given.get("run_id") or given.get("run_uuid") or "")
 
-    async def _refuse(
-        self, scope: Message, send: Send, reason: RefusalReason, why: str = "not allowed here"
-    ) -> None:
+    async def _refuse(self, scope: Message, send: Send, reason: RefusalReason, why: str) -> None:
         visitor: Visitor = visitor_of(scope)
         # It is refused even if that cannot be entered.
         with suppress(StorageError):

@@ -200,3 +200,16 @@ def find_endpoint(method: str, path: str) -> Endpoint | None:
     """
     found = _EXACT.get((method, path))
     return found or next((one for one in _PATTERNS if one.matches(method, path)), None)
+
+
+def why_refused(endpoint: Endpoint | None, path: str) -> str:
+    """Return why a request is refused.
+
+    Args:
+        endpoint: the one of the request, if it is listed: then the visitor is no engineer.
+        path: as for `find_endpoint`.
+    """
+    if endpoint is not None:
+        return "only an engineer may"
+    known = [start for start in REFUSED if path.startswith(start)]
+    return REFUSED[max(known, key=len)] if known else "not on the list of operations"

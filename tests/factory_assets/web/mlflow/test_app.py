@@ -50,6 +50,25 @@ def test_who_is_no_engineer_writes_nothing(
     assert len(factory.actions()) == acted
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "role", "why"),
+    [
+        ("POST", f"{V2}/registered-models/set-tag", "auditor", "only an engineer may"),
+        ("POST", f"{V2}/runs/create", "engineer", "only the factory's own runs record this"),
+        ("DELETE", f"{V2}/registered-models/alias", "engineer", "use `factory approve`"),
+        ("GET", f"{PREFIX}/api/2.0/mlflow/runs/get", "engineer", "the UI asks `/ajax-api/`"),
+        ("GET", f"{PREFIX}/x", "engineer", "not on the list of operations"),
+        ("GET", "/mlflowx", "engineer", "not on the list of operations"),
+    ],
+)
+def test_a_refusal_says_why(
+    factory: MlflowSite, method: str, path: str, role: Role, why: str
+) -> None:
+    message = factory.ask(method, path, role=role, body={}).json["message"]
+    assert message.startswith("refused: ")
+    assert message.endswith(why)
+
+
 def test_a_write_that_cannot_be_entered_is_not_done(
     factory: MlflowSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
