@@ -6,6 +6,7 @@ It claims evidence, never conformity. Which evidence a point asks for belongs in
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
@@ -39,6 +40,12 @@ _REMEMBERED = 20
 _LONGEST = 200
 """Characters of a value that are shown."""
 
+_FORMS = {
+    "digest": re.compile(r"[0-9a-f]{64}"),
+    "time": re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+(Z|\+00:00)"),
+}
+"""Values that the page writes as it does elsewhere."""
+
 
 @dataclass(frozen=True)
 class ActPoint:
@@ -67,7 +74,8 @@ class ShownCell:
     text: str
     number: int | None
     """The entry that it is proven by; None for a label."""
-    is_digest: bool
+    form: str
+    """One of `_FORMS`, or `text`."""
 
 
 @dataclass(frozen=True)
@@ -179,12 +187,13 @@ def _tables(dossier: Dossier) -> Iterator[ShownTable]:
     for table in dossier.tables:
         rows = tuple(tuple(map(_cell, row)) for row in table.rows[:_ROWS])
         omitted = table.omitted + max(0, len(table.rows) - _ROWS)
-        yield ShownTable(table.kind, table.title, table.header, rows, omitted)
+        header = tuple(f"{title[:1].upper()}{title[1:]}" for title in table.header)
+        yield ShownTable(table.kind, table.title, header, rows, omitted)
 
 
 def _cell(cell: Cell) -> ShownCell:
-    text, number = print_cell(cell)[:_LONGEST], None
-    if isinstance(cell, CitedValue):
-        number = cell.citation.entry
-    is_digest = number is not None and len(text) == 64 and not text.strip("0123456789abcdef")
-    return ShownCell(text, number, is_digest)
+    text = print_cell(cell)[:_LONGEST]
+    if not isinstance(cell, CitedValue):
+        return ShownCell(text, None, "text")
+    form = next((name for name, form in _FORMS.items() if form.fullmatch(text)), "text")
+    return ShownCell(text, cell.citation.entry, form)

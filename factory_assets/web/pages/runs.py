@@ -49,6 +49,9 @@ _RESULTS: Mapping[str, RunResult] = {
 _WRAPPERS = ("Dagster", "Failure", "RetryRequested")
 """How the names of Dagster's errors begin."""
 
+_CHECKS = " failed with ERROR severity: "
+"""What Dagster says of checks, before their names."""
+
 _NO_MATTER = ("there is no reason to train", "a training goes on", ": trained already")
 """How what the sensor of retraining says ends if nothing was put off."""
 
@@ -192,6 +195,9 @@ def error_text(error: SerializableErrorInfo) -> str:
 
 def _one_line(text: str) -> str:
     line = " ".join(text.split())[:_LONGEST]
+    _, is_of_checks, failed = line.partition(_CHECKS)
+    if is_of_checks:
+        return f"checks failed: {failed.replace(',', ', ')}"
     # Python names the class of the error first.
     name, colon, rest = line.partition(": ")
     return rest if colon and name.endswith("Error") and " " not in name else line

@@ -325,6 +325,8 @@ def test_the_ai_act_is_shown_with_evidence_entries_and_gaps(
     )
     assert "yes" in text
     assert not {"None", "True", "False"} & {*text.split()}
+    assert "Rows Count Computed Proof" in text
+    assert not re.search(r"\d{4}-\d\d-\d\dT", text)
     assert f'href="/audit/entries/{evaluated}"' in source.partition('<h3 id="metrics">')[2]
     assert "Version apples@2" in text_of(_show(client, "/audit/ai-act/apples@2"))
     assert "gap: slices" not in text_of(_show(client, "/audit/ai-act/apples@2"))
@@ -513,6 +515,7 @@ def test_an_entry_has_its_bytes_and_a_proof_that_holds(audited: Audited, browse:
         body = log.body(number)
     shown = html.unescape(source.partition('<pre tabindex="0">')[2].partition("</pre>")[0])
     assert json.loads(shown) == json.loads(body)
+    assert "T" not in text_of(source).partition("Entered ")[2].partition(" Leaf hash")[0]
     proof = InclusionProof.parse(client.get(f"/audit/entries/{number}.tlog-proof").content)
     note = SignedNote.parse(client.get("/audit/checkpoint").content)
     assert note.time_of(LogKey.load(audited.home).verifier) is not None

@@ -149,6 +149,7 @@ def test_failed_gates_are_told_with_the_gate(apples: Factory, browse: Browse) ->
         apples.run()
     text = _shown(browse(apples.home))
     assert "apples: gates failed by version 2 roc_auc 0.99 is below 1" in text
+    assert "checks failed: apples/evaluate: gate_roc_auc_at_least What waits" in text
 
 
 def test_a_failed_run_is_told_with_its_error_and_who_started_it(
