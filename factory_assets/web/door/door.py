@@ -85,6 +85,8 @@ class Door:
         routes = [
             Route("/login", login.form, methods=["GET"]),
             Route("/login", login.by_password, methods=["POST"]),
+            # Where a browser is after a login that was refused.
+            Route("/login/passkey", _lead_to("/login"), methods=["GET"]),
             Route("/login/passkey", passkeys.log_in, methods=["POST"]),
             Route("/login/passkey/options", passkeys.options, methods=["POST"]),
             Route("/style.css", _style, methods=["GET"]),
@@ -96,7 +98,13 @@ class Door:
         ]
         self._open_paths = frozenset(route.path for route in routes)
         self._open = Starlette(routes=routes, exception_handlers={FactoryError: self._unavailable})
-        self._out = Starlette(routes=[Route("/logout", self._log_out, methods=["POST"])])
+        self._out = Starlette(
+            routes=[
+                # Who types the address finds the button there.
+                Route("/logout", _lead_to("/me"), methods=["GET"]),
+                Route("/logout", self._log_out, methods=["POST"]),
+            ]
+        )
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -211,6 +219,10 @@ class Door:
         operation = f"{scope.get('method', 'websocket')} {scope['path']}"
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._disk_thread, self._log.refused, "no session", operation)
+
+
+def _lead_to(page: str) -> Callable[[Request], Response]:
+    return lambda _: RedirectResponse(page, 303)
 
 
 async def _healthy(_: Request) -> Response:

@@ -54,6 +54,15 @@ def test_a_stranger_is_led_to_the_login(door: FrontDoor) -> None:
     assert browser.get("/healthz").text == "ok\n"
 
 
+def test_the_address_of_a_form_leads_to_its_page(door: FrontDoor, jane: TestClient) -> None:
+    """Browsers stay at it when the form was refused."""
+    refused = door.browser().get("/login/passkey", headers=PAGE)
+    assert (refused.status_code, refused.headers["location"]) == (303, "/login")
+    typed = jane.get("/logout", headers=PAGE)
+    assert (typed.status_code, typed.headers["location"]) == (303, "/me")
+    assert jane.get("/me").status_code == 200
+
+
 def test_the_door_lives_while_all_threads_wait(door: FrontDoor) -> None:
     async def look() -> int:
         threads = current_default_thread_limiter()
