@@ -106,7 +106,9 @@ class Guard:
         if (host_name(host) or "").lower() not in self._hosts:
             return "unknown host", "unknown host"
         origin = headers.get("origin")
-        foreign = origin is not None and origin.partition("://")[2] != host
+        scheme, _, site = (origin or "").partition("://")
+        # Where browsers come by TLS, whoever is on the way can send them a page without it.
+        foreign = origin is not None and (site != host or (self._secure and scheme == "http"))
         reads = scope["type"] == "http" and scope["method"] in READS
         if foreign and not reads:
             # A proxy that changes the Host, such as by leaving out the port, does this as well.

@@ -132,6 +132,18 @@ def test_an_origin_with_a_user_is_foreign(port: int) -> None:
     assert _request(port, "POST", "/graphql", **host)[0] == 403
 
 
+@pytest.mark.parametrize(
+    ("secure", "scheme", "status"),
+    [(True, "https", 200), (True, "http", 403), (False, "https", 200), (False, "http", 200)],
+)
+def test_where_browsers_come_by_tls_a_page_without_it_is_of_another_site(
+    secure: bool, scheme: str, status: int
+) -> None:
+    guarded = TestClient(Guard(_application, secure=secure), "http://127.0.0.1")
+    own = {"origin": f"{scheme}://127.0.0.1"}
+    assert guarded.post("/graphql", headers=own).status_code == status
+
+
 @pytest.mark.parametrize("name", ["Host", "Origin"])
 @pytest.mark.parametrize("own_first", [True, False])
 def test_two_headers_of_which_one_is_foreign_are_refused(
