@@ -3,6 +3,7 @@
 from html import unescape
 
 import pytest
+from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from factory_assets.serving.http import champions
@@ -52,6 +53,23 @@ def test_a_page_tells_a_token_of_its_pipelines_only(
     assert everything.count("theirs") == everything.count("mine") > 0
     without = browser(served, home, PageReader(None)).get(path).text
     assert without.count("theirs") == without.count("mine") > 0
+
+
+def test_no_route_tells_a_token_of_other_pipelines(served: ServedModel, home: Home) -> None:
+    """Whatever route is added."""
+    routes = Pages(Champions(home, ()), Metrics(), lambda: 0, 1.0).application.routes
+    read = [
+        route for route in routes if isinstance(route, Route) and "GET" in (route.methods or ())
+    ]
+    assert len(read) > 10
+    client = browser(served, home, reader("mine"))
+    for route in read:
+        path = route.path.replace("{version}", "1")
+        answer = client.get(path.replace("{name}", "theirs"), follow_redirects=False)
+        if "{name}" in path:
+            assert answer.status_code == 403, path
+        else:
+            assert "theirs" not in answer.text, path
 
 
 def test_the_page_shows_a_command_that_asks_this_server(served: ServedModel, home: Home) -> None:
