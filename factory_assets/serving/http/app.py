@@ -62,15 +62,15 @@ class Route:
 def route_of(path: str) -> Route | None:
     """Return which model a path asks for a prediction; None if it asks for something else."""
     match path.split("/")[1:]:
-        case ["predict", pipeline]:
+        case ["predict", pipeline] if pipeline:
             return Route("plain", pipeline)
-        case ["v2", "models", pipeline, "infer"]:
+        case ["v2", "models", pipeline, "infer"] if pipeline:
             return Route("oip", pipeline)
-        case ["v2", "models", pipeline, "versions", version, "infer"]:
+        case ["v2", "models", pipeline, "versions", version, "infer"] if pipeline:
             return Route("oip", pipeline, version)
         case ["invocations"]:
             return Route("mlflow", "")
-        case ["models", pipeline, "invocations"]:
+        case ["models", pipeline, "invocations"] if pipeline:
             return Route("mlflow", pipeline)
         case _:
             return None

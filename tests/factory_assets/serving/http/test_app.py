@@ -13,7 +13,7 @@ import pytest
 
 from factory_assets.ml.artifacts.onnx_model import load_champion
 from factory_assets.serving.http import records
-from factory_assets.serving.http.app import PredictionApp
+from factory_assets.serving.http.app import PredictionApp, route_of
 from factory_assets.serving.http.limits import Limits
 from factory_assets.serving.http.metrics import Metrics
 from factory_assets.serving.http.oip import metadata
@@ -115,6 +115,14 @@ def ask(
 
     asyncio.run(answer())
     return sent[0]["status"], json.loads(sent[1]["body"])
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/predict/", "/v2/models//infer", "/v2/models//versions/1/infer", "/models//invocations"],
+)
+def test_an_address_that_lacks_the_name_of_a_pipeline_asks_for_none(path: str) -> None:
+    assert route_of(path) is None
 
 
 @pytest.mark.parametrize("content", [None, MACHINES + "M1,3\n", "maschine,age\n"])
