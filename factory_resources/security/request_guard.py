@@ -45,7 +45,7 @@ _PATH = re.compile(rb"/(?!/)[^\x00-\x20\\\x7f]*")
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 
-READS = frozenset({"GET", "HEAD"})
+_READS = frozenset({"GET", "HEAD"})
 
 _LONGEST = 300
 """Characters of headers that a refusal repeats."""
@@ -109,7 +109,7 @@ class Guard:
         scheme, _, site = (origin or "").partition("://")
         # Where browsers come by TLS, whoever is on the way can send them a page without it.
         foreign = origin is not None and (site != host or (self._secure and scheme == "http"))
-        reads = scope["type"] == "http" and scope["method"] in READS
+        reads = scope["type"] == "http" and scope["method"] in _READS
         if foreign and not reads:
             # A proxy that changes the Host, such as by leaving out the port, does this as well.
             said = f"by Origin {origin}, while Host is {host}"

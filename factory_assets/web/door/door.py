@@ -33,7 +33,7 @@ from factory_assets.web.door.passkeys import PasskeyLogin
 from factory_assets.web.pages.rendering import PASSKEY_SCRIPT
 from factory_assets.web.visitor import Visitor, set_visitor, visitor_of
 from factory_resources.errors import FactoryError
-from factory_resources.security.request_guard import READS, App, Message, Receive, Send
+from factory_resources.security.request_guard import App, Message, Receive, Send
 from factory_resources.security.sessions import Session, Sessions
 
 _LOG = logging.getLogger("factory.door")
@@ -142,9 +142,9 @@ class Door:
             await PlainTextResponse(f"{error}\n", 503)(scope, receive, send)
 
     async def _stranger(self, scope: Message) -> Response:
-        """Return the way to the login for a page, and a refusal for everything else."""
+        """Return the way to the login for whoever reads pages, and a refusal for all others."""
         request = Request(scope)
-        is_page = "text/html" in request.headers.get("accept", "") and scope["method"] in READS
+        is_page = "text/html" in request.headers.get("accept", "")
         had_session = self._cookie in request.cookies
         if scope["path"] == "/" and not had_session and is_page:
             # Everybody begins there; it is no attempt.

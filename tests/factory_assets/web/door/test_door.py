@@ -63,6 +63,15 @@ def test_the_address_of_a_form_leads_to_its_page(door: FrontDoor, jane: TestClie
     assert jane.get("/me").status_code == 200
 
 
+def test_who_sends_a_form_after_the_session_is_led_to_the_login(door: FrontDoor) -> None:
+    browser = door.browser()
+    browser.cookies.set("factory_3000", "ended")
+    for path in ("/logout", "/approvals/apples/2"):
+        led = browser.post(path, data={"reason": "why"}, headers={**PAGE, "origin": ADDRESS})
+        assert (led.status_code, led.headers["location"]) == (303, f"/login?next={path}")
+    assert {entry.reason for entry in door.entries("refused")} == {"no session"}
+
+
 def test_the_door_lives_while_all_threads_wait(door: FrontDoor) -> None:
     async def look() -> int:
         threads = current_default_thread_limiter()
