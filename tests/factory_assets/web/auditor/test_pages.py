@@ -6,11 +6,13 @@ import html
 import json
 import re
 import shutil
+from pathlib import Path
 from typing import Any
 
 import html5lib
 import pytest
 
+from factory_assets.execution.ledger_entries import begin_ledger
 from factory_assets.execution.rollout import Ending, Rollout, ended_entry
 from factory_assets.monitoring.looks import Looks
 from factory_assets.monitoring.report import Alarm, MonitorReport, ReportedChange
@@ -91,6 +93,16 @@ def test_others_are_refused_and_it_is_entered(changed: Audited, browse: Browse, 
     assert [(one.reason, one.operation) for one in refused] == [("not allowed", f"GET {path}")]
 
 
+def test_a_ledger_of_one_entry_has_a_page(
+    home: Home, tmp_path: Path, browse: Browse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACTORY_DEFS", str(tmp_path))
+    begin_ledger(home)
+    text = text_of(_show(browse(home, "auditor"), "/audit"))
+    assert "1 entry in the ledger" in text
+    assert "from a ledger of 1 entry;" in text
+
+
 def test_the_time_line_has_all_of_each_version(audited: Audited, browse: Browse) -> None:
     text = text_of(_show(browse(audited.home, "auditor"), "/audit/apples"))
     assert text.index("version 2 20") < text.index("version 1 20")
@@ -121,6 +133,7 @@ def test_a_version_shows_everything_on_record(audited: Audited, browse: Browse) 
     assert _digest(audited) in text
     assert "size feature \N{EN DASH} size" in text
     assert "Python 3." in text
+    assert not re.search(r"\b1 threads", text)
     assert "approved by jane" in text
     assert "apples@1 is the first" in text
     assert r"Reason <script>alert(1)</script> & \u202e better" in text
