@@ -153,6 +153,14 @@ def test_a_token_about_something_else_does_not_count(
         _log_in(_here(there))
 
 
+@pytest.mark.parametrize(("claim", "seconds"), [("exp", -10), ("iat", 40), ("nbf", 40)])
+def test_the_clock_of_the_provider_may_differ_a_little(
+    there: IdentityProvider, claim: str, seconds: int
+) -> None:
+    there.forge = lambda claims: claims | {claim: int(time.time()) + seconds}
+    assert _log_in(_here(there)) == "jane"
+
+
 def test_several_audiences_count_if_the_factory_asked(there: IdentityProvider) -> None:
     there.forge = lambda claims: claims | {"aud": ["another", CLIENT], "azp": CLIENT}
     assert _log_in(_here(there)) == "jane"
