@@ -310,6 +310,13 @@ def test_a_key_of_another_name_signs_nothing(there: IdentityProvider) -> None:
         _log_in(_here(there))
 
 
+def test_a_provider_may_change_its_keys(there: IdentityProvider) -> None:
+    provider = _here(there)
+    assert _log_in(provider) == "jane"
+    there.key = RSAKey.generate_key(2048, {"kid": "one", "use": "sig"})
+    assert _log_in(provider) == "jane"
+
+
 def test_a_slow_answer_is_not_waited_for(
     there: IdentityProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
