@@ -30,6 +30,10 @@ _STAGES: tuple[Stage, ...] = ("ingest", "clean", "split", "train", "evaluate")
 _SHOWN = 12
 """How many slices, groups or sources are listed at most."""
 
+_DIFFERENCES = 100
+"""How many differences of a stage are listed at most; a declaration may have thousands of columns,
+and a statement, of which this text is a part, must not become too long."""
+
 
 def approval_text(pipeline: Pipeline, waiting: Waiting, home: Home) -> str:
     """Return the facts about a candidate, one on each line.
@@ -208,9 +212,11 @@ def _difference(
     stages = _STAGES[2:] if _partitions(records) or _partitions(before) else _STAGES
     for stage in stages:
         if stage in before and stage in records:
-            for reason in diff_records(stage, before[stage], records[stage]):
-                found = True
-                yield f"  {stage}: {reason}"
+            reasons = diff_records(stage, before[stage], records[stage])
+            found = found or bool(reasons)
+            yield from (f"  {stage}: {reason}" for reason in reasons[:_DIFFERENCES])
+            if len(reasons) > _DIFFERENCES:
+                yield f"  {stage}: and {len(reasons) - _DIFFERENCES:,} more"
     if not found:
         yield "  none in data, declaration and code; it was trained again"
 

@@ -6,6 +6,7 @@ import pytest
 
 from factory_assets.audit.approval_view import approval_text
 from factory_assets.declarations.loader import load_pipeline
+from factory_assets.execution import explain
 from factory_assets.execution.decisions import waiting_candidate
 from tests.approvals import Factory, declare_factory, make_factory
 from tests.pipelines import enter, write_apples
@@ -47,6 +48,12 @@ def test_the_text_names_what_was_measured_and_what_differs(
     assert "  ingest: the source changed (data.csv)" in differences
     assert any(line.startswith("  train: ") and "seed" in line for line in differences)
     assert lines[-1] == "needs: 1 approver, 0 so far; an approval counts for 14d"
+    many = [f"contract of column {number} is new" for number in range(300)]
+    monkeypatch.setattr(explain, "diff_records", lambda *_: many)
+    lines = _text(factory).splitlines()
+    assert [f"  train: {many[99]}", "  train: and 200 more"] == [
+        line for line in lines if line.startswith("  train: ")
+    ][-2:]
 
 
 def test_partitions_are_counted_and_compared_together(
