@@ -23,9 +23,9 @@ from factory_assets.execution.ledger_entries import begin_ledger, declared_chang
 from factory_assets.execution.people import (
     KnownPerson,
     known_people,
-    may,
     owner_of,
     people_in,
+    require_role,
 )
 from factory_assets.execution.responsibility import require_responsibility
 from factory_assets.execution.rollout import begin_serving
@@ -33,10 +33,12 @@ from factory_assets.execution.signed_decision import (
     SignedDecision,
     Signer,
     read_decision,
+    require_new,
     state_decision,
 )
 from factory_assets.execution.standing import (
     Standing,
+    decisions_in,
     is_other_person,
     standing,
     standing_in,
@@ -198,6 +200,8 @@ def enter_decision(
             people = known_people(home)
             decision = read_decision(content, verb, waiting.deployed, people, home)
             _require_allowed(log, decision, verb, waiting)
+            made = decisions_in(log, pipeline.name, deployed.version)
+            require_new(content, made, deployed, home)
             missing = waiting.rule.signatures - waiting.standing.given - 1
             statement = store_statement(home, pipeline.name, content)
             entry = _entry(waiting.deployed, verb, decision, statement)
@@ -334,17 +338,3 @@ def _require_other_person(log: Log, person: KnownPerson, deployed: DeployedVersi
         why = f"{person.name} started the run that trained it"
         remedy = f"let another person with an `account` in {FILE} decide"
     raise RefusedError(f"{why}, and four_eyes is declared", where=deployed.name, remedy=remedy)
-
-
-def require_role(log: Log, person: KnownPerson, key: str, role: str, where: str) -> None:
-    """Require that the ledger lets the person act in a role.
-
-    Raises:
-        RefusedError: otherwise.
-    """
-    if not may(people_in(log), person.commitment, key, role):
-        raise RefusedError(
-            f"{person.name} does not have the role {role}",
-            where=where,
-            remedy=f"let a person with the role {role} decide, or change people.yaml",
-        )

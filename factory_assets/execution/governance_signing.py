@@ -12,7 +12,7 @@ from secrets import token_hex
 from typing import Any
 
 from factory_assets.execution.people import KnownPerson, known_people, owner_of, people_in
-from factory_assets.execution.signed_decision import TIME, signed_by
+from factory_assets.execution.signed_decision import TIME, names, signed_by
 from factory_assets.execution.standing import CLOCKS
 from factory_resources.errors import RefusedError
 from factory_resources.home.home import Home
@@ -20,12 +20,13 @@ from factory_resources.home.storage_faults import storage_faults
 from factory_resources.ledger.factory_verify import InvalidError, parse_object, statement_payload
 from factory_resources.ledger.governance_entries import GovernanceSigned
 from factory_resources.ledger.keys import LogKey
-from factory_resources.ledger.ledger import Ledger
+from factory_resources.ledger.ledger import Ledger, entry_in
 from factory_resources.ledger.log import Log
 from factory_resources.ledger.statements import (
     URN,
     EnvelopeSigner,
     encode_statement,
+    entered_as,
     envelope,
     resource_descriptors,
     statement_file,
@@ -122,10 +123,13 @@ def enter_statements(
         The entry of each, and who signed it.
 
     Raises:
-        RefusedError: nobody signed one of them who may, or it is about something else.
+        RefusedError: nobody signed one of them who may, it is about something else, or it was
+            entered before.
         StorageError: the ledger cannot be written; nothing has changed.
     """
     people = known_people(home)
+    if len({statement_payload(content) for _, content in signed}) < len(signed):
+        raise RefusedError("a statement is given twice", remedy="give each once")
     read = [_read(statement, content, people, home) for statement, content in signed]
 
     def decide(log: Log) -> list[GovernanceSigned]:
@@ -134,6 +138,8 @@ def enter_statements(
             in_ledger = known.get(person.commitment)
             if in_ledger is None or entry.key not in in_ledger.keys:
                 raise _refused(f"the ledger does not have the key of {person.name}", entry)
+        for (_, content), (_, entry) in zip(signed, read, strict=True):
+            _require_new(log, content, entry, home)
         for statement, content in signed:
             store_statement(home, statement.pipeline, content)
         return [entry for _, entry in read]
@@ -162,7 +168,7 @@ def _read(
         if found["predicateType"] != GOVERNANCE or found["subject"] != subject:
             changed = changed or ["subject"]
         time = datetime.strptime(predicate["time"], TIME).replace(tzinfo=UTC)
-        if predicate["person"]["name"] != person.name:
+        if not names(predicate["person"], person):
             changed.append("person")
     except (KeyError, TypeError, ValueError) as error:
         raise _refused("it is not a statement about a requirement", statement) from error
@@ -183,6 +189,19 @@ def _read(
         person=person.commitment,
         key=key,
     )
+
+
+def _require_new(log: Log, content: bytes, entry: GovernanceSigned, home: Home) -> None:
+    """Require that no entry about the requirement has this statement: each is entered once.
+
+    Raises:
+        RefusedError: one has.
+    """
+    entries = ((number, entry_in(log, number)) for number in log.numbers(entry.subject))
+    acts = ((number, one) for number, one in entries if isinstance(one, GovernanceSigned))
+    number = entered_as(content, acts, home, entry.pipeline)
+    if number is not None:
+        raise _refused(f"it was entered already (entry {number})", entry)
 
 
 def requirement_of(content: bytes) -> str | None:

@@ -150,6 +150,20 @@ def may(
     return known is not None and key in known.keys and role in known.roles
 
 
+def require_role(log: Log, person: KnownPerson, key: str, role: str, where: str) -> None:
+    """Require that the ledger lets the person act in a role.
+
+    Raises:
+        RefusedError: otherwise.
+    """
+    if not may(people_in(log), person.commitment, key, role):
+        raise RefusedError(
+            f"{person.name} does not have the role {role}",
+            where=where,
+            remedy=f"let a person with the role {role} decide, or change people.yaml",
+        )
+
+
 def store_salts(home: Home) -> None:
     """Store the salts of everybody whom a run of this account enters, who may not store them.
 

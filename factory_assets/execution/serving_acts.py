@@ -4,7 +4,7 @@ from hashlib import sha256
 from typing import Literal
 
 from factory_assets.execution.decided import Decided
-from factory_assets.execution.decisions import deciding, require_role
+from factory_assets.execution.decisions import deciding
 from factory_assets.execution.deployed_version import (
     DeployedVersion,
     deployed_version,
@@ -12,7 +12,7 @@ from factory_assets.execution.deployed_version import (
 )
 from factory_assets.execution.ledger_entries import champion_entry
 from factory_assets.execution.missing_champion import NO_MODELS
-from factory_assets.execution.people import known_people, owner_of
+from factory_assets.execution.people import known_people, owner_of, require_role
 from factory_assets.execution.rollout import (
     Ending,
     ended_entry,

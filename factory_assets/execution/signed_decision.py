@@ -4,7 +4,7 @@ It binds exactly what they saw: a statement about another version, evaluation, c
 does not count here.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from secrets import token_hex
@@ -15,7 +15,9 @@ from factory_assets.execution.people import KnownPerson
 from factory_assets.execution.standing import CLOCKS
 from factory_resources.errors import RefusedError, UnknownNameError
 from factory_resources.home.home import Home
+from factory_resources.ledger.entry import SignedAct
 from factory_resources.ledger.factory_verify import (
+    STATEMENT_BYTES,
     InvalidError,
     parse_statement,
     person_key,
@@ -25,10 +27,11 @@ from factory_resources.ledger.statements import (
     URN,
     EnvelopeSigner,
     encode_statement,
+    entered_as,
     envelope,
     resource_descriptors,
 )
-from factory_resources.security.commitments import Commitments
+from factory_resources.security.commitments import Commitments, commit
 from factory_resources.security.personal_keys import PersonalKey
 
 DECISION = f"{URN}:decision:v1"
@@ -152,6 +155,8 @@ def read_decision(
         raise _refused("nobody in people.yaml signed it")
     person, key, statement = signed
     try:
+        if statement["predicateType"] != DECISION:
+            raise _refused("it is not a decision about a model version")
         predicate = statement["predicate"]
         expected = _bound(act, deployed, home)
         for name, value in expected.items():
@@ -160,7 +165,7 @@ def read_decision(
                 raise _refused(f"it is about {said}")
         if statement["subject"] != resource_descriptors(_subject(deployed)):
             raise _refused("it is about other files")
-        if predicate["person"]["name"] != person.name:
+        if not names(predicate["person"], person):
             raise _refused(f"it names another person than {person.name}, whose key signed it")
         time = datetime.strptime(predicate["time"], TIME).replace(tzinfo=UTC)
         reason = str(predicate["reason"])
@@ -172,11 +177,39 @@ def read_decision(
     return SignedDecision(content, person, key, act, reason, time.strftime(TIME), age)
 
 
+def require_new(
+    content: bytes, acts: Iterable[tuple[int, SignedAct]], deployed: DeployedVersion, home: Home
+) -> None:
+    """Require that no act about the version has this statement: each counts once.
+
+    Raises:
+        RefusedError: one has.
+    """
+    number = entered_as(content, acts, home, deployed.pipeline)
+    if number is not None:
+        raise _refused(f"it was entered already (entry {number})")
+
+
+def names(claimed: Mapping[str, str], person: KnownPerson) -> bool:
+    """Whether a statement names the person, by the salt with which the ledger knows them."""
+    is_name = claimed["name"] == person.name
+    return is_name and commit(claimed["salt"], person.name) == person.commitment
+
+
 def signed_by(
     content: bytes, people: Iterable[KnownPerson]
 ) -> tuple[KnownPerson, str, dict[str, Any]] | None:
     """Return who signed an envelope, by which public key, and the statement in it; None if nobody
-    of these people did."""
+    of these people did.
+
+    Raises:
+        RefusedError: it is longer than the auditor's verifier reads.
+    """
+    if len(content) > STATEMENT_BYTES:
+        raise RefusedError(
+            f"the statement has {len(content):,} bytes, and may have {STATEMENT_BYTES:,}",
+            remedy="nothing was changed; sign a shorter one",
+        )
     for person in people:
         for key in person.declared.keys:
             try:

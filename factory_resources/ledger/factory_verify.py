@@ -2474,7 +2474,7 @@ _ERASURE = "urn:sovereign-ai-factory:erasure:v1"
 
 _GOVERNANCE = "urn:sovereign-ai-factory:governance:v1"
 
-_STATEMENT_BYTES = 262_144
+STATEMENT_BYTES = 262_144
 
 _APPROVALS = 32
 """Decisions about one version that are looked at, the newest first."""
@@ -2809,7 +2809,7 @@ class DecisionCheck:
     def _read(self, pipeline: str, digest: str) -> bytes:
         name = f"statements/{pipeline}/{digest}.json"
         try:
-            content = read_all(self._files, name, _STATEMENT_BYTES)
+            content = read_all(self._files, name, STATEMENT_BYTES)
         except InvalidError as error:
             raise type(error)(f"{name} {error}") from error
         found = sha256(content).hexdigest()
@@ -4895,7 +4895,7 @@ class _DossierCheck:
         digest = take(entry, "statement")
         name = require_relative(f"statements/{self._pipeline}/{digest}.json")
         try:
-            content = read_all(self._files, name, _STATEMENT_BYTES)
+            content = read_all(self._files, name, STATEMENT_BYTES)
         except InvalidError as error:
             raise type(error)(f"cannot be compared: {name} {error}") from error
         _require_same("the statement", sha256(content).hexdigest(), digest)

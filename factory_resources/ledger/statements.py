@@ -6,15 +6,19 @@ What is stated belongs to whoever states it; checking belongs in `factory_verify
 import json
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
 from factory_resources.home.home import Home
+from factory_resources.ledger.entry import SignedAct
 from factory_resources.ledger.factory_verify import (
     STATEMENT_PAYLOAD,
     STATEMENT_TYPE,
+    InvalidError,
     pre_authentication_encoding,
+    statement_payload,
 )
 
 URN = "urn:sovereign-ai-factory"
@@ -95,3 +99,19 @@ def store_statement(home: Home, pipeline: str, content: bytes) -> str:
 def statement_file(home: Home, pipeline: str, digest: str) -> Path:
     """Return where a statement about a pipeline is."""
     return home.path / "statements" / pipeline / f"{digest}.json"
+
+
+def entered_as(
+    content: bytes, acts: Iterable[tuple[int, SignedAct]], home: Home, pipeline: str
+) -> int | None:
+    """Return which of these entries has the statement in an envelope; None if none of them has it.
+
+    The envelope may be written in other ways: only its payload is signed.
+    """
+    payload = statement_payload(content)
+    for number, act in acts:
+        with suppress(OSError, InvalidError):
+            file = statement_file(home, pipeline, act.statement or "")
+            if statement_payload(file.read_bytes()) == payload:
+                return number
+    return None

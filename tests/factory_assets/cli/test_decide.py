@@ -22,6 +22,8 @@ from securesystemslib.signer import SSlibKey
 
 from factory_assets.cli.key import keys_folder
 from factory_assets.declarations.loader import load_pipeline
+from factory_assets.execution import standing
+from factory_assets.execution.governance_signing import GOVERNANCE
 from factory_assets.execution.ledger_entries import champion_entry
 from factory_assets.execution.standing import approvals_that_count, decisions_in
 from factory_assets.ml.artifacts.onnx_model import load_champion
@@ -398,6 +400,18 @@ def _refusal(statement: dict[str, Any]) -> None:
     statement["predicate"]["decision"] = "refused"
 
 
+def _other_salt(statement: dict[str, Any]) -> None:
+    statement["predicate"]["person"]["salt"] = "00"
+
+
+def _other_type(statement: dict[str, Any]) -> None:
+    statement["predicateType"] = GOVERNANCE
+
+
+def _long(statement: dict[str, Any]) -> None:
+    statement["predicate"]["shown"] = "x" * 200_000
+
+
 def _no_predicate(statement: dict[str, Any]) -> None:
     del statement["predicate"]["reason"]
 
@@ -412,6 +426,9 @@ def _no_predicate(statement: dict[str, Any]) -> None:
         (_other_files, "it is about other files"),
         (_other_champion, "it is about replaces 3, not None"),
         (_other_name, "it names another person than jane"),
+        (_other_salt, "it names another person than jane"),
+        (_other_type, "it is not a decision about a model version"),
+        (_long, "bytes, and may have 262,144"),
         (_refusal, "it is about decision refused, not approved"),
         (_no_predicate, "it is not a decision about a model version"),
     ],
@@ -439,6 +456,22 @@ def test_a_stolen_statement_does_not_count_for_another_version_or_home(
     other.people(jane={"keys": [waiting.key("jane").with_name("jane.pub").read_text().strip()]})
     code, text = other.factory("approve", "apples@1", "--statement", str(file))
     assert (code, "it is about log factory.local/" in text) == (1, True), text
+
+
+def test_a_spent_approval_does_not_count_again(
+    waiting: Factory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting.declare(approval={"signatures": 2})
+    file = _signed(waiting, lambda statement: None)
+    enter_it = ("approve", "apples", "--statement", str(file))
+    assert waiting.factory(*enter_it)[0] == 0
+    # As after another version served, and was rolled back.
+    monkeypatch.setattr(standing, "approvals_that_count", lambda *_: [])
+    for content in (file.read_bytes(), file.read_bytes() + b"\n"):
+        file.write_bytes(content)
+        code, text = waiting.factory(*enter_it)
+        assert (code, "does not count: it was entered already (entry" in text) == (1, True), text
+    assert problems(waiting.home) == []
 
 
 def test_an_approval_of_an_earlier_verdict_does_not_count(waiting: Factory) -> None:

@@ -276,13 +276,25 @@ def _saved(apples: Factory) -> Path:
     return folder / "article.12.1.json"
 
 
-def test_a_statement_is_signed_elsewhere_and_entered_later(apples: Factory) -> None:
+def test_a_statement_is_signed_elsewhere_and_entered_later_once(apples: Factory) -> None:
     file = _saved(apples)
     assert _states(apples)["article.12.1"].state == "open"
     code, text = apples.factory("governance", "sign", "apples", "--statement", str(file))
     assert (code, "article.12.1 was signed by bob" in text) == (0, True), text
     assert _states(apples)["article.12.1"].state == "signed"
+    # The envelope may be written in another way: only its payload is signed.
+    for content in (file.read_bytes(), file.read_bytes() + b"\n"):
+        file.write_bytes(content)
+        code, text = apples.factory("governance", "sign", "apples", "--statement", str(file))
+        assert (code, "it was entered already (entry" in text) == (1, True), text
     assert problems(apples.home) == []
+
+
+def test_a_statement_that_is_given_twice_is_not_entered(apples: Factory) -> None:
+    given = ["--statement", str(_saved(apples))] * 2
+    code, text = apples.factory("governance", "sign", "apples", *given)
+    assert (code, "a statement is given twice; give each once" in text) == (1, True), text
+    assert _states(apples)["article.12.1"].state == "open"
 
 
 def test_a_statement_that_no_longer_holds_is_not_entered(apples: Factory) -> None:
