@@ -36,7 +36,7 @@ def create_key(file: Path, passphrase: bytes) -> str:
     """Write a new encrypted key, and its public line beside it; return that line.
 
     Raises:
-        KeyFileError: one of the files exists, or there is no passphrase.
+        KeyFileError: one of the files exists or is a folder, or there is no passphrase.
         StorageError: it cannot be written.
     """
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -51,6 +51,12 @@ def create_key(file: Path, passphrase: bytes) -> str:
             "a key without a passphrase could be used by whoever copies its file",
             where=str(file),
             remedy="choose a passphrase",
+        )
+    if file.is_dir():
+        raise KeyFileError(
+            "this is a folder",
+            where=str(file),
+            remedy=f"name a file in it, such as {shlex.quote(str(file / 'jane'))}",
         )
     if public_file(file).exists():
         # Such as that of a key that was moved to a device.

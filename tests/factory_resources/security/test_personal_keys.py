@@ -32,7 +32,7 @@ def _written(path: Path, private: object) -> Path:
 
 
 def test_a_new_key_signs_what_its_public_line_verifies(tmp_path: Path) -> None:
-    file = tmp_path / "keys" / "jane"
+    file = tmp_path / "own" / "keys" / "jane"
     public = create_key(file, PASSPHRASE)
     assert file.stat().st_mode & 0o077 == file.parent.stat().st_mode & 0o077 == 0
     assert public_file(file).read_text() == f"{public}\n"
@@ -73,6 +73,17 @@ def test_a_key_is_never_overwritten(tmp_path: Path) -> None:
     assert str(caught.value).startswith(f"{tmp_path / 'bob.pub'}: this file exists already")
     assert (tmp_path / "bob.pub").read_text() == "of a key in a device"
     assert not (tmp_path / "bob").exists()
+    public_file(tmp_path / "jane").unlink()
+    with pytest.raises(KeyFileError, match="exists already"):
+        create_key(tmp_path / "jane", PASSPHRASE)
+    assert (tmp_path / "jane").read_bytes() == before
+
+
+def test_a_folder_is_no_name_of_a_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(KeyFileError, match=r"^\.: this is a folder; name a file"):
+        create_key(Path(), PASSPHRASE)
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_a_key_that_a_full_disk_cuts_off_can_be_made_again(tmp_path: Path) -> None:
