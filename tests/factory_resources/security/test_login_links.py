@@ -18,6 +18,16 @@ def test_a_link_counts_once_and_for_ten_minutes(
     assert not links.use(second)
 
 
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"a": null}', '{"a": "soon"}'])
+def test_a_damaged_file_keeps_nobody_from_a_new_link(home: Home, content: str) -> None:
+    file = home.path / "secrets" / "login_links.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(content)
+    links = LoginLinks(home)
+    assert not links.use("a")
+    assert links.use(links.new())
+
+
 def test_a_link_made_by_a_clock_that_was_ahead_does_not_count(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -37,10 +37,12 @@ def test_a_session_outlives_a_restart_and_ends_at_once_in_another_process(home: 
     home.require_writable()
     first, second = Sessions(home), Sessions(home)
     text, session = first.begin("jane", "password")
+    other, _ = first.begin("tom", "password")
     assert second.find(text)
     assert [ended.person for ended in second.end([session.sha256])] == ["jane"]
     assert first.find(text) is None
     assert second.end([session.sha256]) == ()
+    assert first.find(other)
 
 
 def test_use_is_noted_durably_within_a_minute(
@@ -78,9 +80,10 @@ def test_the_oldest_end_if_there_are_too_many(
 
 def test_a_changed_file_is_one_line(sessions: Sessions) -> None:
     sessions.begin("jane", "password")
-    Path(sessions.file).write_text('[{"who": 1}]')
-    with pytest.raises(store.StorageError, match="cannot be read"):
-        sessions.find("x")
+    for content in ('[{"who": 1}]', "[", "1"):
+        Path(sessions.file).write_text(content)
+        with pytest.raises(store.StorageError, match="cannot be read"):
+            sessions.find("x")
 
 
 def test_a_session_ends_if_the_clock_was_ahead_when_it_began(
