@@ -142,12 +142,34 @@ def test_an_input_must_predict_every_class() -> None:
 
 @pytest.mark.parametrize(
     ("rows", "classes", "judged"),
-    [(99, (50, 49), False), (120, (60, 60), True), (500, (20, 480), False)],
+    [
+        (99, (50, 49), False),
+        (120, (60, 60), True),
+        (500, (20, 480), False),
+        (500, (500, 0), False),
+        (500, (0, 500), False),
+    ],
 )
 def test_with_few_rows_no_input_is_judged(
     rows: int, classes: tuple[int, int], judged: bool
 ) -> None:
     assert (auc_limit(classes[0], rows) is not None) == judged
+
+
+@pytest.mark.parametrize(
+    ("of_class", "others", "limit"),
+    # .975 and 1.645 of its standard errors by Hanley and McNeil (1982), but never less than .99.
+    [(60, 60, 0.99905), (100, 300, 0.99322), (300, 100, 0.99), (2000, 2000, 0.99)],
+)
+def test_a_leak_is_significantly_above_the_best_legitimate_input(
+    of_class: int, others: int, limit: float
+) -> None:
+    assert auc_limit(of_class, of_class + others) == pytest.approx(limit, abs=1e-5)
+
+
+def test_an_input_that_is_the_same_in_all_rows_separates_nothing() -> None:
+    y = np.random.default_rng(8).integers(0, 2, 400)
+    assert measure_power(pa.table({"same": np.ones(400), "y": y}), "y", None).of == {"same": 0.5}
 
 
 @pytest.mark.parametrize(

@@ -19,11 +19,14 @@ def _plain(values: np.ndarray) -> WeightedValues:
     return WeightedValues.of(values, np.ones(len(values)))
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_the_effect_of_a_number_is_the_kolmogorov_smirnov_distance(seed: int) -> None:
+@pytest.mark.parametrize(("rate", "between"), [(4, 0.0), (2, 0.5)])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_effect_of_a_number_is_the_kolmogorov_smirnov_distance(
+    seed: int, rate: int, between: float
+) -> None:
     generator = np.random.default_rng(seed)
     before = generator.poisson(3, 400) + np.where(generator.random(400) < 0.1, np.nan, 0.0)
-    now = generator.poisson(4, 90).astype(float)
+    now = generator.poisson(rate, 90) + between
     expected = ks_2samp(before[~np.isnan(before)], now).statistic
     assert number_effect(_plain(before), _plain(now)).size == pytest.approx(expected)
 
