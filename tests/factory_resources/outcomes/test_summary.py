@@ -15,6 +15,7 @@ from tests.factory_resources.prediction_log.samples import payload, write
 def test_a_pipeline_without_answers_has_nothing_to_count(log: PredictionLog, home: Home) -> None:
     found = outcome_summary(home, "apples")
     assert (found.answers, found.with_outcome, found.missing) == (0, 0, 0)
+    assert (found.corrected, found.contradicting, found.repeated, found.refused) == (0, 0, 0, 0)
     assert found.median_delay is None
 
 
@@ -25,7 +26,7 @@ def test_rows_with_and_without_an_outcome_are_counted(log: PredictionLog, home: 
     single = write(journal, [2, 3], ids)
     [last] = write(journal, [4], ids, pipeline="pears")
     journal.close()
-    add(home, [feedback(row_id(several, 2)), feedback(single[0])])
+    add(home, [feedback(row_id(several, 2)), feedback(single[0]), feedback(last, pipeline="pears")])
     for _ in range(2):
         found = outcome_summary(home, "apples", age=timedelta(0))
         assert (found.answers, found.with_outcome, found.missing) == (6, 2, 4)
@@ -53,6 +54,7 @@ def test_delays_are_those_of_the_first_outcome(home: Home, engine: str) -> None:
     taken = [ids.take() for _ in range(100)]
     add(home, [feedback(one) for one in taken])
     add(home, [feedback(one, '"bad"') for one in taken])
+    add(home, [feedback(ids.take(), pipeline="pears")])
     with open_outcomes(home) as store:
         for place, one in enumerate(taken):
             store.database.run(

@@ -14,12 +14,13 @@ from factory_assets.execution.ledger_entries import begin_ledger
 from factory_assets.execution.rollout import Rollout, ongoing_rollout
 from factory_assets.execution.rollout_evidence import Batch
 from factory_assets.execution.rollout_file import read_evidence, rollout_file, share
+from factory_assets.serving.http import rollout_watch
 from factory_assets.serving.http.rollout_watch import RolloutWatch
 from factory_assets.serving.http.served_rollout import ServedRollout
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
 from factory_resources.ledger.ledger import Ledger
-from factory_resources.ledger.rollout_entries import RolloutStarted
+from factory_resources.ledger.rollout_entries import RolloutEnded, RolloutStarted
 
 
 @pytest.fixture
@@ -63,8 +64,16 @@ def failing(rollout: Rollout) -> ServedRollout:
     return trial
 
 
-def look(home: Home, trials: Sequence[ServedRollout], labelled: Any, times: int = 1) -> None:
-    champions: Any = SimpleNamespace(trials=trials, unusable={}, served={})
+def look(
+    home: Home, trials: Sequence[ServedRollout], labelled: Any, times: int = 1, **others: Any
+) -> None:
+    """Look some times.
+
+    Args:
+        others: `unusable` or `served` of the champions.
+    """
+    seen: dict[str, Any] = {"trials": trials, "unusable": {}, "served": {}, **others}
+    champions: Any = SimpleNamespace(**seen)
 
     async def looks() -> None:
         watch = RolloutWatch(champions, home, thread, labelled)
@@ -87,6 +96,33 @@ def test_a_version_that_fails_is_rolled_back_also_if_no_truth_can_be_read(
     look(home, [trial], labelled)
     assert trial.has_ended
     assert ongoing(home, "apples") is None
+
+
+def test_a_version_that_cannot_be_loaded_is_rolled_back(home: Home) -> None:
+    rollout = begun(home, "apples")
+    look(home, [], None, unusable={"apples": (rollout, "its graph was changed")})
+    subject = RolloutEnded.subject_of(pipeline="apples")
+    ended = Ledger(home).latest(RolloutEnded, subject)
+    assert ended
+    assert (ended[1].outcome, ended[1].reason, ended[1].started) == (
+        "rolled back",
+        "it cannot be loaded: its graph was changed",
+        rollout.number,
+    )
+
+
+def test_an_alias_follows_each_version_and_each_end_of_a_roll_out_once(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    followed: list[str] = []
+
+    def mirror(pipeline: str, _: Home) -> None:
+        followed.append(pipeline)
+
+    monkeypatch.setattr(rollout_watch, "mirror_promotion", mirror)
+    served = {name: SimpleNamespace(version=2) for name in ("apples", "pears")}
+    look(home, [failing(begun(home, "plums"))], None, times=3, served=served)
+    assert followed == ["plums", "apples", "pears"]
 
 
 def test_a_roll_out_that_cannot_be_compared_keeps_no_other_from_it(
