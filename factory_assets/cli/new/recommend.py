@@ -17,6 +17,7 @@ from factory_assets.cli.new.derived import (
 )
 from factory_assets.cli.new.leaks import FoundLeaks, find_leaks, repeats
 from factory_assets.cli.new.names import UNIT, column_names, free_name, taken_names
+from factory_assets.cli.new.offsets import REASON, offsets
 from factory_assets.cli.new.profile import FileProfile
 from factory_assets.cli.new.redundant import codes_of_classes, same_values
 from factory_assets.cli.new.roles import (
@@ -56,7 +57,8 @@ class Recommendation:
     names: Mapping[str, str]
     """A column's name in the source to its name in the pipeline."""
     texts: Mapping[str, str]
-    """A column's name in the source to the name of the text from which it is read, if it is."""
+    """A column's name in the source to the name of what it is derived from, if it is: the text from
+    which it is read, or the number from which an offset is subtracted."""
     units: Mapping[str, str]
     """A column's name in the source to its unit, if the name contains one."""
     target: TargetChoice
@@ -122,6 +124,9 @@ def recommend(table: FileProfile, target: str | None = None) -> Recommendation:
     if not inputs:
         raise _no_input(outcome, exclude, names)
     require_parts(table, outcome, split)
+    coded = {c.source for c in inputs if is_code(c, names[c.source])}
+    found = dict(offsets(table, [c for c in inputs if c.source not in coded]))
+    far = {source: free_name(f"{names[source]}_unshifted", taken) for source in found}
     copies = repeats(table, [c.source for c in inputs], outcome)
     group = names[split.group.source] if split.group else None
     if copies == "alike" and not group and not split.time:
@@ -129,19 +134,23 @@ def recommend(table: FileProfile, target: str | None = None) -> Recommendation:
         derive.append(_same_inputs(inputs, names, group))
     return Recommendation(
         names=names,
-        texts=texts,
+        texts=texts | far,
         units={c.source: unit for c in table.columns if (unit := _unit(c))},
         target=outcome,
         target_name=target_name,
-        exclude=_by_name(exclude, names) | _texts(texts, names),
+        exclude=_by_name(exclude, names) | _texts(texts | far, names),
         suspected=_by_name(leaks.suspected, names),
         allowed=_order(table, outcome, names),
-        categorical=tuple(names[c.source] for c in inputs if is_code(c, names[c.source])),
+        categorical=tuple(names[c.source] for c in inputs if c.source in coded),
         text={names[c.source]: DEFAULT_ENCODER for c in inputs if is_sentence(c)},
         unify=tuple(names[c.source] for c in _respelt(outcome, inputs)),
-        deduplicate=_key(inputs, outcome, names | texts) if copies == "copied" else (),
+        deduplicate=_key(inputs, outcome, names | texts | far) if copies == "copied" else (),
         where=tuple(date_rules(table.columns, names, texts)),
-        derive=(*read_texts(table.columns, names, texts), *derive),
+        derive=(
+            *read_texts(table.columns, names, texts),
+            *(_shifted(names[source], far[source], offset) for source, offset in found.items()),
+            *derive,
+        ),
         windows=choose_windows(table, inputs, names, taken),
         group=group,
         split=split,
@@ -232,12 +241,17 @@ def _same_inputs(
     return DerivedColumn(name, f"md5(concat_ws('|', {cells}))", "equal for rows with equal inputs")
 
 
+def _shifted(name: str, of: str, offset: int) -> DerivedColumn:
+    sign = "-" if offset > 0 else "+"
+    return DerivedColumn(name, f"{sql_name(of)} {sign} {abs(offset)}", REASON)
+
+
 def _by_name(reasons: Mapping[str, str], names: Mapping[str, str]) -> dict[str, str]:
     return {names[source]: why for source, why in reasons.items()}
 
 
 def _texts(texts: Mapping[str, str], names: Mapping[str, str]) -> dict[str, str]:
-    """Return the texts from which other columns are read: those are the inputs."""
+    """Return the columns from which others are read: those are the inputs."""
     return {text: f"{names[source]} is read from it" for source, text in texts.items()}
 
 
