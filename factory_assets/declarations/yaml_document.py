@@ -272,13 +272,14 @@ class _Builder:
     def _mapping(self, at: At) -> dict[str, Any]:
         entries: dict[str, Any] = {}
         while not isinstance(event := next(self.events), yaml.MappingEndEvent):
+            line = _line(event)
             if not isinstance(event, yaml.ScalarEvent):
-                raise NotYaml(
-                    _line(event), "a key must be plain text; put a value with braces in quotes"
-                )
+                raise NotYaml(line, "a key must be plain text; put a value with braces in quotes")
             if event.implicit[0] and event.value[:1].isspace():
-                raise NotYaml(_line(event), "a no-break space or the like; indent with spaces")
-            here, line = (*at, event.value), _line(event)
+                raise NotYaml(line, "a no-break space or the like; indent with spaces")
+            if event.implicit[0] and event.value == "<<":
+                raise NotYaml(line, "a merge key (<<), which YAML 1.2 lacks; write its keys out")
+            here = (*at, event.value)
             value_event = next(self.events)
             if event.value in entries:
                 self.document.repeated.append((here, self.document.keys[here], line))

@@ -85,6 +85,14 @@ def test_anchors_may_be_used_but_not_within_themselves() -> None:
         parse(b"a: &x [*x]\n")
 
 
+def test_a_merge_key_is_refused_with_its_line() -> None:
+    for written in ("  <<: *x", "  <<: {c: 1}"):
+        with pytest.raises(NotYaml, match=r"a merge key \(<<\).*write its keys out") as caught:
+            parse(f"a: &x {{b: 1}}\nd:\n{written}\n".encode())
+        assert caught.value.line == 3
+    assert parse(b'"<<": 1\n').data == {"<<": 1}
+
+
 def test_aliases_of_aliases_are_counted_and_nest() -> None:
     tenfold = [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 6)]
     few = "\n".join(["a0: &a0 [1, 2, 3]", *tenfold[:4]])
