@@ -19,6 +19,7 @@ from factory_assets.cli.check.sources import (
     bind_newest_partition,
     headers,
     join_mistakes,
+    outcome_mistakes,
     source_mistakes,
     unread_settings,
     upstream_mistakes,
@@ -113,7 +114,7 @@ def _refused_imports() -> Iterator[Problem]:
 
 
 def declaration_warnings(pipelines: Sequence[str] = ()) -> list[Problem]:
-    """Return sources without a file, then promises of contract files that nothing checks.
+    """Return sources that are not there, then promises of contract files that nothing checks.
 
     A file may come later, or the path is mistyped. Pipelines whose declaration has problems are
     left out.
@@ -147,6 +148,7 @@ def _deep_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
     yield from unread_settings(pipeline)
     pipeline = bind_newest_partition(pipeline)
     mistakes = [*source_mistakes(pipeline), *join_mistakes(pipeline), *upstream_mistakes(pipeline)]
+    mistakes += outcome_mistakes(pipeline)
     yield from mistakes
     if mistakes:
         return

@@ -1,6 +1,6 @@
 """Check the declared sources without running anything, and read the columns of local files.
 
-Of a file it reads no more than the header needs; databases are not queried.
+Of a file it reads no more than the header needs, and of SQLite no row; PostgreSQL is not asked.
 """
 
 import tempfile
@@ -12,6 +12,7 @@ from factory_assets.data.privacy.first_lines import suggest_column
 from factory_assets.data.sources.files import text_rules
 from factory_assets.data.sources.partition_listing import list_partitions
 from factory_assets.data.sources.partition_patterns import bind
+from factory_assets.data.sources.tables import database_query
 from factory_assets.data.transforms.joins import rename_remedy
 from factory_assets.declarations.dependencies import (
     other_source,
@@ -34,6 +35,8 @@ from factory_assets.spec.base import suggest
 from factory_assets.spec.ingest import Source
 from factory_resources.errors import DeclarationError, SourceError
 from factory_resources.home.home import Home
+from factory_resources.sources.databases.reader import address_of
+from factory_resources.sources.databases.sqlite import column_names
 from factory_resources.sources.files.archives import first_bytes, take_member
 from factory_resources.sources.files.arff_header import attribute_names
 from factory_resources.sources.files.delimited_text import find_layout
@@ -75,11 +78,15 @@ def source_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
             match source:
                 case FileSource():
                     source_columns(source, pipeline.folder)
-                case DatabaseSource(query=str()):
-                    _require_query(source)
+                case DatabaseSource():
+                    if source.query:
+                        _require_query(source)
+                    database_columns(source, pipeline.folder)
         except SourceError as error:
-            is_query = isinstance(source, DatabaseSource)
-            yield Mistake((*at, "query") if is_query else at, str(error), at_key=True)
+            key: At = ()
+            if isinstance(source, DatabaseSource):
+                key = ("query" if source.query else "table",)
+            yield Mistake((*at, *key), str(error), at_key=True)
 
 
 def unread_settings(pipeline: Pipeline) -> Iterator[Mistake]:
@@ -110,16 +117,22 @@ def _unread_settings(source: FileSource) -> Iterator[tuple[str, str]]:
 
 
 def absent_sources(pipeline: Pipeline) -> Iterator[Mistake]:
-    """Yield sources of local files of which none is there; those of partitions come one by one.
+    """Yield local files and databases that are not there, and secrets that are not set.
 
-    Outcomes come once there are answers.
+    Files of partitions come one by one, and outcomes once there are answers.
     """
-    for at, source in () if pipeline.spec.partitions else placed_sources(pipeline):
-        if isinstance(source, FileSource) and not source.remote and at[0] == "ingest":
-            try:
-                find_files(source.files, pipeline.folder)
-            except SourceError as error:
-                yield Mistake((*at, "files"), str(error))
+    for at, source in placed_sources(pipeline):
+        if at[0] != "ingest":
+            continue
+        try:
+            match source:
+                case FileSource() if not source.remote and not pipeline.spec.partitions:
+                    find_files(source.files, pipeline.folder)
+                case DatabaseSource():
+                    address_of(source.database, pipeline.folder, Home.from_env())
+        except SourceError as error:
+            key = "files" if isinstance(source, FileSource) else "database"
+            yield Mistake((*at, key), str(error))
 
 
 def upstream_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
@@ -189,6 +202,16 @@ def join_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
         tables = [] if unknown else [_widened(table, join, joined) for table in tables]
 
 
+def outcome_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
+    """Yield columns of declared outcomes that their source does not have."""
+    if not (pipeline.spec.watch and (outcomes := pipeline.spec.watch.outcomes)):
+        return
+    columns = _columns(outcomes.source, pipeline.folder)
+    for key in ("key" if outcomes.key else "id", "outcome", "observed"):
+        if name := getattr(outcomes, key):
+            yield from _missing(("watch", "outcomes", key), (name,), columns, ())
+
+
 def _joined_columns(join: Join, folder: Path) -> Headers:
     """Return the columns of each joined file, with the label of the files."""
     source = join.source
@@ -225,12 +248,31 @@ def _missing(
 
 
 def _columns(source: Source, folder: Path) -> Headers:
-    if not isinstance(source, FileSource):
-        return {}
     try:
-        return source_columns(source, folder)
+        match source:
+            case FileSource():
+                return source_columns(source, folder)
+            case DatabaseSource():
+                return database_columns(source, folder)
+    except SourceError:
+        pass
+    return {}
+
+
+def database_columns(source: DatabaseSource, folder: Path) -> Headers:
+    """Return the columns of a table or query of SQLite; nothing of a database that is not local.
+
+    Raises:
+        SourceError: the database cannot be read, or refuses the query.
+    """
+    try:
+        address = address_of(source.database, folder, Home.from_env())
+        query = database_query(source)
     except SourceError:
         return {}
+    if address.dialect != "sqlite":
+        return {}
+    return {query.name: column_names(query, address.url)}
 
 
 MAX_ZIP_BYTES = 50_000_000

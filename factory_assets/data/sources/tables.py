@@ -51,7 +51,16 @@ def discover_database(source: DatabaseSource, context: SourceContext) -> SourceH
     Raises:
         SourceError: the database cannot be reached or refuses the query, in one line.
     """
-    query = DatabaseQuery(
+    query = database_query(source)
+    table = read_database(query, context.folder, context.home, context.scratch)
+    # The rows are stored without the names: a renamed column changes none of their bytes.
+    version = sha256(f"{table.sha256} {json.dumps([*table.columns])}".encode()).hexdigest()
+    return SourceHandle(version, {}, lambda own: table, identity=table.sha256)
+
+
+def database_query(source: DatabaseSource) -> DatabaseQuery:
+    """Return what is read from the database."""
+    return DatabaseQuery(
         database=source.database,
         table=source.table,
         query=source.query,
@@ -59,10 +68,6 @@ def discover_database(source: DatabaseSource, context: SourceContext) -> SourceH
         parameters=expand_all(source.parameters),
         timeout=source.timeout,
     )
-    table = read_database(query, context.folder, context.home, context.scratch)
-    # The rows are stored without the names: a renamed column changes none of their bytes.
-    version = sha256(f"{table.sha256} {json.dumps([*table.columns])}".encode()).hexdigest()
-    return SourceHandle(version, {}, lambda own: table, identity=table.sha256)
 
 
 def discover_delta(source: DeltaSource, context: SourceContext) -> Iterator[SourceHandle]:

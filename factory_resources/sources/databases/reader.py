@@ -77,7 +77,15 @@ def address_of(database: str, folder: Path, home: Home) -> Address:
         )
     if url.startswith("sqlite:///"):
         # An absolute path has a fourth slash, as in SQLAlchemy's URLs.
-        return Address("sqlite", _file(unquote(url.removeprefix("sqlite:///")), folder))
+        try:
+            return Address("sqlite", _file(unquote(url.removeprefix("sqlite:///")), folder))
+        except SourceError:
+            # Not `from error`: its message has the path, which is part of the secret.
+            raise SourceError(
+                f"secret {database} leads to no file that can be read",
+                remedy="write four slashes before a path from the root, as in sqlite:////path, and "
+                "three before one from the folder of the defs.yaml",
+            ) from None
     raise SourceError(
         f"secret {database} does not contain the URL of a supported database",
         remedy="write postgresql://user:password@host/name or sqlite:///path",

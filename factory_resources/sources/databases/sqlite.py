@@ -61,7 +61,7 @@ def stream_rows(request: "DatabaseQuery", address: str) -> "Iterator[pyarrow.Rec
     from adbc_driver_manager import Error
     from adbc_driver_sqlite import dbapi
 
-    uri = f"file:{quote(address)}?mode=ro"
+    uri = _uri(address)
     sql, values = _sql(request)
     names, kinds = _columns(request, uri, sql, values)
     casts = ", ".join(
@@ -111,18 +111,36 @@ def _sql(request: "DatabaseQuery") -> tuple[str, list[int | float | str | bool]]
     return sql, list(parameters.values())
 
 
+def column_names(request: "DatabaseQuery", address: str) -> tuple[str, ...]:
+    """Return the names of the columns of a table or query; no row is read.
+
+    Raises:
+        SourceError: the database cannot be read, or refuses the query.
+    """
+    sql, values = _sql(request)
+    with _reading(request, _uri(address)) as connection:
+        return tuple(_names(connection, sql, values))
+
+
 def _columns(
     request: "DatabaseQuery", uri: str, sql: str, values: Sequence[int | float | str | bool]
 ) -> tuple[list[str], list[str]]:
+    with _reading(request, uri) as connection:
+        names = _names(connection, sql, values)
+        seen = ", ".join(f"group_concat(DISTINCT {_type_of(identifier(n))})" for n in names)
+        row = connection.execute(f"SELECT {seen} FROM (\n{sql}\n)", values).fetchone()
+    return names, [_kind(n, s, request.name) for n, s in zip(names, row, strict=True)]
+
+
+@contextmanager
+def _reading(request: "DatabaseQuery", uri: str) -> Iterator[sqlite3.Connection]:
+    """Yield a connection that may only read, for as long as the source may take."""
     deadline = time.monotonic() + request.timeout
     try:
         with closing(sqlite3.connect(uri, uri=True, timeout=10)) as connection:
             connection.set_authorizer(_authorize_reading)
             connection.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS)
-            cursor = connection.execute(f"SELECT * FROM (\n{sql}\n) LIMIT 0", values)
-            names = [name for name, *_ in cursor.description]
-            seen = ", ".join(f"group_concat(DISTINCT {_type_of(identifier(n))})" for n in names)
-            row = connection.execute(f"SELECT {seen} FROM (\n{sql}\n)", values).fetchone()
+            yield connection
     except (sqlite3.Error, sqlite3.Warning) as error:
         raise _source_error(error, request, uri) from error
     except OverflowError as error:
@@ -131,7 +149,17 @@ def _columns(
             where=request.name,
             remedy="write it as a text or with a decimal point in source.parameters",
         ) from error
-    return names, [_kind(n, s, request.name) for n, s in zip(names, row, strict=True)]
+
+
+def _names(
+    connection: sqlite3.Connection, sql: str, values: Sequence[int | float | str | bool]
+) -> list[str]:
+    cursor = connection.execute(f"SELECT * FROM (\n{sql}\n) LIMIT 0", values)
+    return [name for name, *_ in cursor.description]
+
+
+def _uri(address: str) -> str:
+    return f"file:{quote(address)}?mode=ro"
 
 
 def _authorize_reading(action: int, *_: object) -> int:

@@ -1,10 +1,12 @@
 """Mistakes in declared sources are reported with their line before anything runs."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from factory_assets.cli.check.check import check_folder
+from factory_assets.cli.check.check import check_folder, declaration_warnings
 from factory_assets.cli.check.user_objects import with_line
 from factory_assets.declarations.loader import load_pipeline
 from factory_resources.errors import DeclarationError
@@ -67,6 +69,57 @@ def test_each_mistake_is_one_problem(ingest: str, message: str, tmp_path: Path) 
     assert message in problem
 
 
+_TABLE = 'source: {database: "sqlite:p.db", table: t}'
+
+_QUERY = 'source: {database: "sqlite:p.db", query: "SELECT %s FROM t"}'
+
+
+@pytest.mark.parametrize(
+    ("ingest", "message"),
+    [
+        (_TABLE, ""),
+        (
+            _TABLE.replace("t}", "tt}"),
+            "5: attributes.ingest.source.table: sqlite:p.db/tt: there is",
+        ),
+        (_QUERY % "y, z", "5: attributes.ingest.source.query: sqlite:p.db/query: the database rep"),
+        (
+            _TABLE + "\ncontract: [{name: ages}, {name: y}]",
+            "no column 'ages' in sqlite:p.db/t; did",
+        ),
+        (_QUERY % "age AS x, y" + "\ncontract: [{name: age}, {name: y}]", "available: x, y"),
+        (JOINED.replace("{files: m.csv}", _TABLE[8:]) % "", "on: no column 'machine' in sqlite:p"),
+        (_TABLE.replace("p.db", "later.db"), ""),
+    ],
+)
+def test_columns_of_sqlite_are_checked_without_reading_a_row(
+    ingest: str, message: str, tmp_path: Path
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "p.db")) as connection:
+        connection.execute("CREATE TABLE t (age, y)")
+    problems = problems_of(tmp_path, ingest)
+    assert len(problems) == bool(message), problems
+    assert message in "".join(problems)
+
+
+def test_a_secret_or_database_that_is_not_there_is_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACTORY_DEFS", str(tmp_path))
+    folder = tmp_path / "plant"
+    folder.mkdir()
+    assert problems_of(folder, "source: {database: PLANT, table: t}") == []
+    assert "source.database: secret PLANT is not set" in str(*declaration_warnings(["plant"]))
+    monkeypatch.setenv("PLANT", "sqlite:///private/plant.db")
+    warning = str(*declaration_warnings(["plant"]))
+    assert "secret PLANT leads to no file that can be read; write four slashes" in warning
+    assert "private" not in warning
+    monkeypatch.setenv("PLANT", "postgresql://a:b@127.0.0.1:1/c")
+    assert declaration_warnings(["plant"]) == []
+    problems_of(folder, 'source: {database: "sqlite:p.db", table: t}')
+    assert "no file matches 'p.db'" in str(*declaration_warnings(["plant"]))
+
+
 @pytest.mark.parametrize(
     "ingest",
     [
@@ -98,6 +151,17 @@ def test_valid_sources_need_no_data(ingest: str, tmp_path: Path) -> None:
         ("{pipeline: nowhere}", "watch.outcomes.source.pipeline: no pipeline 'nowhere'; valid: "),
         ("{database: P, query: DELETE FROM t}", "outcomes.source.query: P: the query does more"),
         ("{files: later.csv}", ""),
+        (
+            "{files: d.csv}, outcome: y",
+            "watch.outcomes.id: no column 'id' in d.csv; available: y, x",
+        ),
+        ("{files: d.csv}, id: x", "watch.outcomes.outcome: no column 'outcome' in d.csv"),
+        ("{files: d.csv}, key: z, outcome: y", "watch.outcomes.key: no column 'z' in d.csv"),
+        (
+            "{files: d.csv}, key: x, outcome: y, observed: on",
+            "outcomes.observed: no column 'on' in",
+        ),
+        ("{files: d.csv}, key: x, outcome: y", ""),
         ("{python: 'mine:rows'}", ""),
     ],
 )
