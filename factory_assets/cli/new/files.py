@@ -25,6 +25,9 @@ from factory_resources.sources.files.text_errors import LONGEST
 from factory_resources.sql.engine import WIDE, identifier, literal
 from factory_resources.sql.shared_engines import SharedEngines
 
+_NAMED = 5
+"""Columns that a message names at most of those that a file lacks, or has in addition."""
+
 _TELLING = 10
 """Columns by which a row that repeats the header is looked for first."""
 
@@ -105,7 +108,7 @@ def read_files(source: Path, scratch: Path, engines: SharedEngines) -> DataFiles
         raws.append(without_unread_columns(other, folder, engines)[0])
         if raws[-1].columns != raw.columns:
             raise SourceError(
-                f"has other columns than {paths[0].name}",
+                f"has other columns than {paths[0].name}{_differences(raw, raws[-1])}",
                 where=str(path),
                 remedy="draft from files of one layout, and bring the others to the same columns "
                 "in a pipeline of their own",
@@ -117,6 +120,18 @@ def read_files(source: Path, scratch: Path, engines: SharedEngines) -> DataFiles
     return DataFiles(
         table, headers, rules, member, unread, unread_columns, _delimiter(paths[0], rules)
     )
+
+
+def _differences(first: SourceTable, other: SourceTable) -> str:
+    """Return which columns one of two tables lacks; nothing if only their order differs."""
+    lacks = [name for name in first.columns if name not in other.columns]
+    more = [name for name in other.columns if name not in first.columns]
+    told = [
+        f"{verb} {', '.join(map(repr, names[:_NAMED]))}{' and more' * (len(names) > _NAMED)}"
+        for verb, names in (("lacks", lacks), ("has", more))
+        if names
+    ]
+    return f": it {' and '.join(told)}" if told else " in another order"
 
 
 def _delimiter(path: Path, rules: TextRules) -> str:

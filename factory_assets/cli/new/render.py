@@ -1,7 +1,7 @@
 """Write a profile and the recommendations for it as the text of a `defs.yaml`, with comments."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -19,6 +19,9 @@ from factory_assets.spec.evaluate import Metric
 from factory_resources.sql.engine import literal
 
 _KINDS = ("linear", "random_forest", "gradient_boosting", "tabm")
+
+_ASKED = 10
+"""How many columns that may reveal the target get a comment of their own: a spectrum has many."""
 
 _LINES, _LINE = 3, 60
 """How many lines that are not read are shown, and how many characters of each."""
@@ -314,9 +317,7 @@ def _train(choices: Recommendation, target: str) -> Iterator[str]:
         )
     else:
         yield "    exclude: []  # add every column that is known only after the outcome: it leaks"
-    for name, why in choices.suspected.items():
-        question = "Is it known only after the outcome? Then exclude it."
-        yield f"    {comment(f'{name}: {why}. {question}')}"
+    yield from (f"    {comment(asked)}" for asked in _suspected(choices.suspected))
     if choices.categorical:
         names = ", ".join(yaml_string(name) for name in choices.categorical)
         yield f"    categorical: [{names}]  # numbers that stand for categories"
@@ -329,6 +330,15 @@ def _train(choices: Recommendation, target: str) -> Iterator[str]:
         yield f"    leaks: {{allow: {{{reasons}}}}}"
     others = ", ".join(kind for kind in _KINDS if f"kind: {kind}" not in choices.model)
     yield f"    model: {choices.model}  # or {others}"
+
+
+def _suspected(columns: Mapping[str, str]) -> Iterator[str]:
+    """Ask about each column that may reveal the target; of many, about all others at once."""
+    for name, why in [*columns.items()][:_ASKED]:
+        yield f"{name}: {why}. Is it known only after the outcome? Then exclude it."
+    if others := [*columns][_ASKED:]:
+        asked = "Are they known only after the outcome? Then exclude them."
+        yield f"suspected as well: {_listed(others)}. {asked}"
 
 
 def _evaluate(choices: Recommendation) -> Iterator[str]:

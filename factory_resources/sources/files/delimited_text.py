@@ -152,7 +152,8 @@ def _find_delimiter(lines: list[str], name: str) -> str:
     if widths[best][0] > 1:
         return best
     blanks = {len(line.split()) for line in lines if line.strip()}
-    if ".csv" not in name and ".tsv" not in name and len(blanks) == 1 and blanks != {1}:
+    names_separator = any(end in name for end in (".csv", ".tsv", ".tab", ".psv"))
+    if not names_separator and len(blanks) == 1 and blanks != {1}:
         return " "
     alike = {separator: found.count(found[0]) for separator, found in widths.items()}
     damaged = [s for s in _SEPARATORS if widths[s][0] > 1 and alike[s] > len(widths[s]) / 2]

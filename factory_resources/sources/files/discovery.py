@@ -19,7 +19,7 @@ Format = Literal["csv", "parquet", "jsonl", "arff"]
 Packing = Literal["plain", "gz", "zst", "zip"]
 
 _FORMATS: dict[str, Format] = {
-    **dict.fromkeys((".csv", ".tsv", ".txt", ".dat", ".data"), "csv"),
+    **dict.fromkeys((".csv", ".tsv", ".tab", ".psv", ".txt", ".dat", ".data"), "csv"),
     **dict.fromkeys((".parquet", ".pq"), "parquet"),
     **dict.fromkeys((".jsonl", ".ndjson"), "jsonl"),
     ".arff": "arff",

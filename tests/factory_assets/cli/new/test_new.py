@@ -331,6 +331,21 @@ def test_a_code_of_the_class_is_no_input_and_no_group(
     assert spec.split.group is None
 
 
+def test_many_columns_that_reveal_much_are_asked_about_together(tmp_path: Path) -> None:
+    chance = random.Random(5)
+    names = [f"nm_{900 + i}" for i in range(13)]
+    lines = [",".join([*names, "protein"])]
+    for _ in range(120):
+        protein = chance.uniform(8, 16)
+        bands = [f"{chance.gauss(protein, 0.5):.3f}" for _ in names]
+        lines.append(",".join([*bands, f"{protein:.2f}"]))
+    _declared(tmp_path, "\n".join(lines) + "\n", target="protein")
+    written = next(tmp_path.glob("**/defs.yaml")).read_text()
+    assert written.count("Is it known only after the outcome?") == 10
+    others = "# suspected as well: [nm_910, nm_911, nm_912]. Are they known only after the outcome?"
+    assert others in written
+
+
 def test_parts_of_a_sum_are_kept_if_nothing_else_is_left(tmp_path: Path) -> None:
     rows = [(i * 37 % 101, i * 53 % 97) for i in range(300)]
     text = "a,b,total\n" + "".join(f"{a},{b},{a + b}\n" for a, b in rows)

@@ -14,6 +14,7 @@ from factory_assets.stages.clean import clean
 from factory_assets.stages.ingest import ingest
 from factory_resources.errors import FactoryError, SourceError
 from factory_resources.home.home import Home
+from factory_resources.sources.files.delimited_text import TextRules, find_layout
 from tests.data_stages import column
 from tests.factory_assets.cli.new.cases import draft_text, drafted, file_source
 from tests.long_run import in_long
@@ -317,6 +318,18 @@ def test_a_separator_at_the_end_moves_no_name(
     assert table.rows == 60
 
 
+@pytest.mark.parametrize(("name", "delimiter"), [("data.tab", "\t"), ("data.psv", "|")])
+def test_separated_text_may_be_named_by_its_separator(
+    name: str, delimiter: str, tmp_path: Path
+) -> None:
+    rows = [["size", "a grade"], *([f"{i}.5", f"{i} cm"] for i in range(60))]
+    (tmp_path / name).write_text("".join(delimiter.join(row) + "\n" for row in rows))
+    assert [column.source for column in profile(tmp_path / name).columns] == rows[0]
+    # The name says that blanks separate nothing.
+    assert find_layout(b"a grade\n7 cm\n", name, TextRules()).columns == ("a grade",)
+    assert find_layout(b"a grade\n7 cm\n", "data.txt", TextRules()).columns == ("a", "grade")
+
+
 def test_names_above_blanks_may_leave_out_that_of_the_rows(tmp_path: Path) -> None:
     rows = "".join(f"row_{i}    {i % 7} {i % 5}.5\n" for i in range(40))
     (tmp_path / "data.dat").write_text("        SIZE COST\n" + rows)
@@ -465,8 +478,16 @@ def test_the_files_of_a_folder_are_one_table(tmp_path: Path) -> None:
     assert ingest(pipeline, Home(tmp_path / "home")).snapshot.rows == 120
     assert "2024-01-01 to 2024-02-28" in made.path.read_text()
     (months / "2024.3.csv").write_text("day,good\n2024-03-01,1\n")
-    with pytest.raises(FactoryError, match=r"3.csv: has other columns than 2024.1.csv"):
-        new("other", source=months / "*.csv", target="good", folder=tmp_path / "defs")
+    for header, says in (
+        ("day,good", r": it lacks 'size';"),
+        ("day,size_cm,good", r": it lacks 'size' and has 'size_cm';"),
+        ("size,day,good", " in another order;"),
+        ("day,size,good,a,b,c,d,e,f", r": it has 'a', 'b', 'c', 'd', 'e' and more;"),
+    ):
+        row = ",".join("1" for _ in header.split(","))
+        (months / "2024.3.csv").write_text(f"{header}\n{row}\n")
+        with pytest.raises(FactoryError, match="3.csv: has other columns than 2024.1.csv" + says):
+            new("other", source=months / "*.csv", target="good", folder=tmp_path / "defs")
 
 
 def test_a_folder_and_a_zip_without_data_are_refused(tmp_path: Path) -> None:
