@@ -20,6 +20,7 @@ from factory_assets.components.attributes import asset, asset_attributes, shared
 from factory_assets.components.metadata.checks import check_specs, checks_of_error
 from factory_assets.components.metadata.markdown import points
 from factory_assets.components.metadata.stages import costs, describe
+from factory_assets.components.partition_warnings import partition_warnings
 from factory_assets.components.partitions import (
     PARTITIONS,
     PARTITIONS_PER_RUN,
@@ -31,7 +32,6 @@ from factory_assets.components.partitions import (
     upstream_of,
 )
 from factory_assets.components.run_context import stage_request, step_failure
-from factory_assets.data.cleaned_blocks import no_row_text
 from factory_assets.data.sources.partition_listing import patterns_of
 from factory_assets.execution.backfill import (
     PartitionRun,
@@ -45,7 +45,6 @@ from factory_assets.execution.costs import CostTotal
 from factory_assets.execution.progress import Counted, Progress
 from factory_assets.execution.requests import StageRequest, StageRun
 from factory_assets.execution.runner import run_stage
-from factory_assets.execution.stage_checks import stage_checks
 from factory_assets.execution.workers.local_processes import LocalProcesses
 from factory_assets.execution.workers.room import require_room
 from factory_assets.results.data import CleanResult
@@ -172,7 +171,8 @@ def partitions_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
         for stage in stages:
             outcomes = [run.outcome for run in runs if run.outcome and run.call.stage == stage]
             progress.counted(pipeline.name, stage, _counted(outcomes, selected))
-            for warning in _warnings(run for run in runs if run.call.stage == stage):
+            of_stage = [run for run in runs if run.call.stage == stage]
+            for warning in partition_warnings(pipeline, of_stage):
                 context.log.warning(f"{stage}: {warning}")
                 progress.warned(pipeline.name, stage, warning)
         return _result(selected, [run for run in runs if run.outcome])
@@ -229,27 +229,6 @@ def _with_events(
         if run.outcome and (run.outcome.changed or run.partition.key not in known[stage]):
             context.log_event(materialization(run.call, run.outcome))
     return collected
-
-
-def _warnings(runs: Iterable[PartitionRun]) -> Iterator[str]:
-    """Yield what a person should look at in what was computed: a line for each failed check."""
-    found: dict[str, list[str]] = {}
-    for run in runs:
-        if run.outcome is None or run.outcome.reused:
-            continue
-        value = run.outcome.value
-        said = [("", run.outcome.warning)] if run.outcome.warning else []
-        if isinstance(value, CleanResult) and not value.snapshot.rows:
-            said.append(("empty", no_row_text(value.quarantined)))
-        said += [
-            (check.name, f"{check.says}; {check.remedy}")
-            for check in stage_checks(run.call, value)
-            if not check.passed
-        ]
-        for name, text in said:
-            found.setdefault(name, []).append(f"partition {run.partition.key}: {text}")
-    for first, *others in found.values():
-        yield first + (f" ({len(others)} more partitions have such a warning)" if others else "")
 
 
 def _counted(outcomes: Sequence[StageRun], selected: Wanted) -> Counted:

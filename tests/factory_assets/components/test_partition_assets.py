@@ -137,7 +137,7 @@ def test_a_job_warns_of_what_it_computed_once_for_each_check(
         tmp_path, ingest={"source": {"files": "{day}.csv"}, "contract": contract}, clean={}
     )
     for day in range(1, 4):
-        lines = [f"{x},a{x}@example.org" for x in range(20)]
+        lines = [f"{x},a{x}@example.org" for x in range(day, day + 20)]
         path = pipeline.folder / f"2024-01-0{day}.csv"
         path.write_text("\n".join(["x,email", *lines]) + "\n")
     result = run_job(pipeline, home, instance, progress=capture)
@@ -170,6 +170,49 @@ def test_a_job_warns_of_partitions_without_a_clean_row(
     # What is reused was told before.
     assert run_job(pipeline, home, instance, progress=capture).success
     assert len(capture.warnings) == 1
+
+
+def test_a_job_warns_of_a_file_that_repeats_that_of_another_period(
+    tmp_path: Path, home: Home, instance: dg.DagsterInstance
+) -> None:
+    capture = Warned()
+    pipeline = declared(tmp_path)
+    write(pipeline, "2024-01-01", 1, 2)
+    write(pipeline, "2024-01-02", 3, 4)
+    assert run_job(pipeline, home, instance, progress=capture).success
+    assert capture.warnings == []
+    write(pipeline, "2024-01-03", 1, 2)
+    warning = (
+        "partition 2024-01-03: 2024-01-03.csv has the content of 2024-01-01.csv of partition "
+        "2024-01-01, so that its rows count twice; replace one of them, or list its key under "
+        "partitions.day.exclude"
+    )
+    for _ in range(2):
+        assert run_job(pipeline, home, instance, progress=capture).success
+        # What is reused was told before.
+        assert capture.warnings == [("ingest", warning)]
+
+
+def test_files_of_several_sites_may_be_alike(
+    tmp_path: Path, home: Home, instance: dg.DagsterInstance
+) -> None:
+    capture = Warned()
+    pipeline = declared(
+        tmp_path,
+        partitions={**DAYS, "site": {"values": ["berlin", "munich"]}},
+        ingest={
+            "source": {"files": "{day}-{site}.csv"},
+            "contract": [{"name": "x", "type": "int64"}],
+        },
+    )
+    write(pipeline, "2024-01-01-berlin", 1, 2)
+    write(pipeline, "2024-01-01-munich", 1, 2)
+    assert run_job(pipeline, home, instance, progress=capture).success
+    assert capture.warnings == []
+    write(pipeline, "2024-01-02-munich", 1, 2)
+    assert run_job(pipeline, home, instance, progress=capture).success
+    [(_, warning)] = capture.warnings
+    assert "2024-01-02-munich.csv has the content of 2024-01-01-munich.csv" in warning
 
 
 def test_a_repeated_partition_is_reused_and_its_metadata_says_so(
