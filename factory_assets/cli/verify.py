@@ -24,6 +24,7 @@ from factory_resources.ledger.ledger import Ledger
 from factory_resources.prediction_log.archive import archiving_paused
 from factory_resources.store.location import uses_store
 from factory_resources.tables.snapshot import fetch
+from factory_resources.tracking.records import finish_records
 
 _OLDER = (
     "this home has no ledger: it is older than that, or somebody removed the ledger with its key; "
@@ -49,6 +50,7 @@ def verify(path: Path | None, options: Mapping[str, object], *, as_json: bool) -
         return code
     if uses_store(home):
         _fetch_tables(home)
+    finish_records(home)
     for _ in range(_ATTEMPTS):
         size = _size(home)
         with _copied(home) as copies:

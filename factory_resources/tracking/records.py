@@ -231,6 +231,16 @@ def unfinished_records(home: Home) -> list[Path]:
     return sorted(home.records.glob(f"*/*/*.json{_BESIDE}"))
 
 
+def finish_records(home: Home) -> None:
+    """Put records in place that the ledger has, and that killed processes left beside others."""
+    records = Records(home)
+    for path in unfinished_records(home):
+        pipeline, stage = path.parts[-3:-1]
+        # Whoever reads a damaged one is told.
+        with suppress(StorageError):
+            records.find(pipeline, stage, path.name.removesuffix(f".json{_BESIDE}"))
+
+
 def pointers(home: Home, pipeline: str) -> list[Path]:
     """Return the files that name the latest record of each stage, and those that runs used."""
     folder = home.records / pipeline

@@ -12,12 +12,16 @@ from factory_assets.cli import verify as verify_command
 from factory_assets.cli.verify import verify
 from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
+from factory_assets.results.base import digest
 from factory_assets.results.stages import STAGES
 from factory_resources.home.home import Home
+from factory_resources.ledger.entries import StageComputed
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.outcomes.engines import open_outcomes
 from factory_resources.prediction_log.ids import PredictionIds
 from factory_resources.prediction_log.prediction_log import PredictionLog
+from factory_resources.tracking.record import Record
+from factory_resources.tracking.records import Records
 from tests.data_stages import pipeline
 from tests.disks import closed_disk
 from tests.engines import ON_POSTGRES
@@ -156,3 +160,36 @@ def test_a_declaration_that_was_removed_is_told(
     shutil.rmtree(folder)
     assert verify(None, {}, as_json=False) == 0
     assert "declarations: 3 of the oldest are not here" in capsys.readouterr().out
+
+
+def test_a_record_that_a_kill_left_beside_the_one_before_is_no_change(
+    home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FACTORY_HOME", str(home.path))
+    Ledger(home).begin()
+    for run in ("one", "two"):
+        record = Record(
+            pipeline="p",
+            stage="ingest",
+            key=digest({}),
+            value={},
+            data_version=digest({}),
+            run_id=run,
+            seconds=0.0,
+            megabytes=0.0,
+            finished="",
+        )
+        entry = StageComputed(
+            subject=StageComputed.subject_of(record=record.name),
+            sha256=Records(home).save(record),
+            pipeline="p",
+            stage="ingest",
+            key=record.key,
+            run=run,
+            components={},
+            inputs={},
+            tables={},
+        )
+        Ledger(home).append([entry])
+    assert [*home.records.rglob("*.new")]
+    assert verify(None, {}, as_json=False) == 0, capsys.readouterr().out
