@@ -1270,6 +1270,7 @@ _FOLLOWED = frozenset(
         "supply_chain",
         "erasure",
         "erasure_listed",
+        "prediction_keys_destroyed",
     }
 )
 """The kinds of entries that name something else that is checked."""
@@ -1294,7 +1295,6 @@ _KINDS = frozenset(
         "ledger",
         "run",
         "setting",
-        "prediction_keys_destroyed",
         "alarms",
         "accepted",
         "login",
@@ -1839,6 +1839,7 @@ class ContentCheck:
             "supply_chain": self._supply_chain,
             "erasure": self._erasure,
             "erasure_listed": self._erasure_listed,
+            "prediction_keys_destroyed": self._keys_destroyed,
         }
         for number, kind in self._scratch.run("SELECT number, kind FROM act ORDER BY number"):
             with self._report.reported(number):
@@ -2049,6 +2050,14 @@ class ContentCheck:
         if begun is None:
             raise InvalidError(f"lists an erasure {_short(erasure)} that has no entry")
         _require_same("the manifest", take(entry, "manifest"), take(begun[1], "manifest"))
+
+    def _keys_destroyed(self, number: int, entry: dict[str, Any]) -> None:
+        """Check that keys that were destroyed are gone."""
+        pipeline = take(entry, "pipeline")
+        for month in take_texts(entry, "months"):
+            path = require_relative(f"secrets/predictions/{pipeline}/{month}.key")
+            if isinstance(self._files, HomeFolder) and is_here(self._files, path):
+                self._report.problem("was destroyed, and is there", number, path)
 
     def _require_entered(self, number: int, records: dict[str, Any]) -> None:
         """Report records that had been changed before an erasure replaced them."""

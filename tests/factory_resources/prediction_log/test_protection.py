@@ -195,8 +195,11 @@ protection.destroy_keys(Home(Path(sys.argv[1])), "apples", date(2026, 2, 1), "ol
 """
     command = [sys.executable, "-c", script, str(home.path)]
     assert subprocess.run(command, cwd=PROJECT, check=False).returncode == 9
+    [problem] = verify(home).problems
+    assert "secrets/predictions/apples/2026-01.key: was destroyed, and is there" in str(problem)
     assert destroy_keys(home, "apples", date(2026, 2, 1), "old") == ["2026-01"]
     assert os.listdir(keys_folder(home, "apples")) == ["2026-01.destroyed"]
+    assert verify(home).holds
 
 
 def test_two_servers_make_one_key(home: Home) -> None:
