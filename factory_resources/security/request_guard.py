@@ -47,6 +47,8 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 
 _READS = frozenset({"GET", "HEAD"})
 
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
 _LONGEST = 300
 """Characters of headers that a refusal repeats."""
 
@@ -64,7 +66,7 @@ class Guard:
     def __init__(
         self,
         app: App,
-        hosts: Collection[str] = ("127.0.0.1", "localhost", "::1"),
+        hosts: Collection[str] = _LOOPBACK,
         *,
         secure: bool = False,
         refused: Callable[[GuardReason, Message], None] = lambda reason, scope: None,
@@ -103,12 +105,14 @@ class Guard:
             return "malformed request", "malformed path"
         headers = dict(pairs)
         host = headers.get("host", "")
-        if (host_name(host) or "").lower() not in self._hosts:
+        name = (host_name(host) or "").lower()
+        if name not in self._hosts:
             return "unknown host", "unknown host"
         origin = headers.get("origin")
         scheme, _, site = (origin or "").partition("://")
         # Where browsers come by TLS, whoever is on the way can send them a page without it.
-        foreign = origin is not None and (site != host or (self._secure and scheme == "http"))
+        is_plain = self._secure and scheme == "http" and name not in _LOOPBACK
+        foreign = origin is not None and (site != host or is_plain)
         reads = scope["type"] == "http" and scope["method"] in _READS
         if foreign and not reads:
             # A proxy that changes the Host, such as by leaving out the port, does this as well.

@@ -133,15 +133,23 @@ def test_an_origin_with_a_user_is_foreign(port: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("secure", "scheme", "status"),
-    [(True, "https", 200), (True, "http", 403), (False, "https", 200), (False, "http", 200)],
+    ("secure", "origin", "status"),
+    [
+        (True, "https://factory.example", 200),
+        (True, "http://factory.example", 403),
+        # Nobody is on the way to the own machine.
+        (True, "http://localhost", 200),
+        (False, "https://factory.example", 200),
+        (False, "http://factory.example", 200),
+    ],
 )
 def test_where_browsers_come_by_tls_a_page_without_it_is_of_another_site(
-    secure: bool, scheme: str, status: int
+    secure: bool, origin: str, status: int
 ) -> None:
-    guarded = TestClient(Guard(_application, secure=secure), "http://127.0.0.1")
-    own = {"origin": f"{scheme}://127.0.0.1"}
-    assert guarded.post("/graphql", headers=own).status_code == status
+    hosts = ("factory.example", "localhost")
+    address = origin.replace("https", "http")
+    guarded = TestClient(Guard(_application, hosts, secure=secure), address)
+    assert guarded.post("/graphql", headers={"origin": origin}).status_code == status
 
 
 @pytest.mark.parametrize("name", ["Host", "Origin"])
