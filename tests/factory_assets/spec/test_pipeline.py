@@ -204,16 +204,20 @@ def test_trials_are_not_compared_by_what_only_test_rows_have(
 
 
 @pytest.mark.parametrize(
-    "ways",
+    ("ways", "line"),
     [
-        {"stratify": "a", "time": "b"},
-        {"stratify": "a", "group": "b"},
-        {"group": "a", "time": "b"},
-        {"time": "a", "given": {"column": "p", "test": "x"}},
+        ({"stratify": "a", "time": "b"}, "stratify and time cannot be combined; keep one"),
+        ({"stratify": "a", "group": "b"}, "stratify and group cannot be combined; keep one"),
+        ({"group": "a", "time": "b"}, "time and group cannot be combined; keep one"),
+        (
+            {"time": "a", "given": {"column": "p", "test": "x"}},
+            "time and given cannot be combined; keep one",
+        ),
+        ({"test": 0.75, "validation": 0.25}, "test and validation leave no row to train on"),
     ],
 )
-def test_conflicting_ways_to_split_are_refused(ways: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError, match="cannot be combined"):
+def test_conflicting_ways_to_split_are_refused(ways: dict[str, Any], line: str) -> None:
+    with pytest.raises(ValidationError, match=line):
         SplitRule.model_validate(ways)
 
 
@@ -441,3 +445,23 @@ def test_advice_about_the_split_can_be_followed(
         advised = f"split.{key}" in split.remedy_for_classes("y")
         if advised:
             SplitRule.model_validate({**rule, key: "y"})
+
+
+@pytest.mark.parametrize(
+    ("stratify", "largest", "for_parts", "for_classes"),
+    [
+        (None, None, "give more rows, groups or moments, or change the shares of split", "set "),
+        # The fewest rows that the default shares divide are five.
+        ("y", 5, "change the shares of split, or merge rare classes by a CASE", "give more rows "),
+        ("y", 4, "change the shares of split, or merge rare classes by a CASE", "merge rare "),
+        ("y", 2, "merge rare classes by a CASE", "merge rare "),
+        ("a", 3, "change the shares of split, or stratify by a column with fewer", "merge rare "),
+        ("a", 2, "stratify by a column with fewer values, or by none", "merge rare "),
+    ],
+)
+def test_advice_about_few_rows_of_each_value_can_be_followed(
+    stratify: str | None, largest: int | None, for_parts: str, for_classes: str
+) -> None:
+    split = SplitRule(stratify=stratify)
+    assert split.remedy_for_parts("y", largest).startswith(for_parts)
+    assert split.remedy_for_classes("y", largest).startswith(for_classes)
