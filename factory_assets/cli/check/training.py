@@ -68,6 +68,10 @@ def training_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
         )
         what = f"{by!r} is {read}, and groups need names; list it in train.categorical{may_be}"
         yield Mistake(("train", "uncertainty", "by"), what)
+    for name in train.trend:
+        if kinds.get(name) not in (None, *TIMES):
+            what = f"{name!r} is {kinds[name]}, not a date or timestamp; take it out"
+            yield Mistake(("train", "trend"), what)
     added = (*pipeline.spec.ingest.labels, *pipeline.spec.partitions, *pipeline.spec.clean.columns)
     if columns and not input_columns(pipeline, [*(one.name for one in columns), *added]):
         yield Mistake(("train", "exclude"), "no input is left to learn from; name fewer columns")

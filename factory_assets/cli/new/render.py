@@ -12,7 +12,7 @@ from factory_assets.cli.new.header import MISSING_TOKENS
 from factory_assets.cli.new.oddities import AMOUNT, LIMITS, QUESTION
 from factory_assets.cli.new.profile import FileProfile
 from factory_assets.cli.new.recommend import Recommendation
-from factory_assets.cli.new.roles import is_dispensable, personal_data_reason
+from factory_assets.cli.new.roles import TIMES, is_dispensable, personal_data_reason
 from factory_assets.declarations.loader import TYPES
 from factory_assets.declarations.yaml_document import scalar
 from factory_assets.spec.evaluate import Metric
@@ -321,6 +321,9 @@ def _train(choices: Recommendation, target: str) -> Iterator[str]:
     if choices.categorical:
         names = ", ".join(yaml_string(name) for name in choices.categorical)
         yield f"    categorical: [{names}]  # numbers that stand for categories"
+    if (time := choices.split.time) and time.type in TIMES:
+        days = "how many days have passed is an input: a trend goes on in later rows"
+        yield f"    trend: [{yaml_string(choices.names[time.source])}]  # {days}"
     if choices.text:
         texts = ", ".join(f"{yaml_string(name)}: {of}" for name, of in choices.text.items())
         yield f"    text: {{{texts}}}  # sentences, read by an encoder on this machine"

@@ -52,6 +52,7 @@ def _parts(graph: _TimeGraph, given: str) -> dict[str, str]:
     year, month = _year_and_month(graph, whole)
     return {
         "absent": absent,
+        "days": days,
         "year": graph.double(year),
         "month": graph.double(month),
         "weekday": graph.double(weekday),

@@ -6,7 +6,7 @@ be rebuilt inside an ONNX graph. The target belongs in `target.py`, the models i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
@@ -236,7 +236,9 @@ def fit_features(
         else:
             number = fit_number(name, read_numbers(training, name))
             numeric.append(number) if number else constant.append(name)
-    found = fit_times(training, times, years=pipeline.spec.split.time is None)
+    trend = pipeline.spec.training.trend
+    _require_times(trend, times)
+    found = fit_times(training, times, years=pipeline.spec.split.time is None, trend=trend)
     read = {name for number in found for name in (number.column, number.since)}
     constant += [name for name in times if name not in read]
     features = Features(
@@ -275,6 +277,17 @@ def _require_inputs(pipeline: Pipeline, features: Features) -> None:
             remedy="provide one that varies and that train.exclude does not name "
             f"(constant or of an unsupported type: {left_out})",
         )
+
+
+def _require_times(names: Collection[str], times: Collection[str]) -> None:
+    """Require that columns are times that the model reads."""
+    for name in names:
+        if name not in times:
+            raise DataError(
+                f"{name!r} is no date or timestamp among the inputs",
+                where="train.trend",
+                remedy="take it out, or give it the type date or timestamp in ingest.contract",
+            )
 
 
 def _declared_text(name: str, reader: str, kind: pa.DataType) -> Text:

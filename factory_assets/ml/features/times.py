@@ -6,7 +6,7 @@ How these numbers are scaled belongs in `features.py`, the nodes of the graph, i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Literal
@@ -30,7 +30,8 @@ LONG = 20 * 365.25 * DAY
 """Seconds over which nine tenths of a column extend if its months, weekdays and hours are not read:
 it has dates of birth or the like."""
 
-TimePart = Literal["year", "month", "weekday", "hour"]
+TimePart = Literal["year", "month", "weekday", "hour", "days"]
+"""`days` are those since 1970."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,9 @@ class TimeNumber(Number):
         return TimeValue(self.column, self.part, self.since)
 
 
-def fit_times(training: pa.Table, names: Sequence[str], *, years: bool) -> tuple[TimeNumber, ...]:
+def fit_times(
+    training: pa.Table, names: Sequence[str], *, years: bool, trend: Collection[str] = ()
+) -> tuple[TimeNumber, ...]:
     """Choose what is read from times: whatever varies in the training rows.
 
     That a time is missing is an input once.
@@ -87,6 +90,7 @@ def fit_times(training: pa.Table, names: Sequence[str], *, years: bool) -> tuple
     Args:
         names: the columns of times.
         years: as of `possible_values`.
+        trend: as of `possible_values`.
     """
     import numpy as np
 
@@ -94,7 +98,7 @@ def fit_times(training: pa.Table, names: Sequence[str], *, years: bool) -> tuple
     seconds = {name: read_times(training, name) for name in names}
     fitted: list[TimeNumber] = []
     indicated: list[NDArray[np.bool_]] = []
-    for value in possible_values(seconds, clocks, years=years):
+    for value in possible_values(seconds, clocks, years=years, trend=trend):
         values = value.of(seconds)
         absent = np.isnan(values)
         is_new = absent.any() and not any(np.array_equal(absent, one) for one in indicated)
@@ -151,7 +155,11 @@ def read_times(table: pa.Table, name: str) -> NDArray[np.float64]:
 
 
 def possible_values(
-    seconds: Mapping[str, NDArray[np.float64]], clocks: Sequence[str], *, years: bool
+    seconds: Mapping[str, NDArray[np.float64]],
+    clocks: Sequence[str],
+    *,
+    years: bool,
+    trend: Collection[str],
 ) -> Iterator[TimeValue]:
     """Yield what can be read from times, whether or not it varies.
 
@@ -159,6 +167,7 @@ def possible_values(
         seconds: of each column of times in training rows, as `read_times` returns them.
         clocks: the columns that have hours.
         years: whether rows to predict are of the same years, unless a column extends over `LONG`.
+        trend: the columns of which days are read, unless they extend over `LONG`: years tell that.
     """
     import numpy as np
 
@@ -171,6 +180,8 @@ def possible_values(
             yield TimeValue(name, "year")
         if is_long:
             continue
+        if name in trend:
+            yield TimeValue(name, "days")
         yield TimeValue(name, "month")
         yield TimeValue(name, "weekday")
         if name in clocks:
@@ -192,6 +203,8 @@ def _part(part: TimePart, seconds: NDArray[np.float64]) -> NDArray[np.int64]:
         hours: NDArray[np.int64] = np.floor((seconds - days * DAY) / HOUR).astype(np.int64)
         return hours
     whole = days.astype(np.int64)
+    if part == "days":
+        return whole
     if part == "weekday":
         return (whole + 3) % 7 + 1
     shifted = whole + 719_468

@@ -347,9 +347,12 @@ def test_declared_uncertainty_is_a_share_of_inputs_that_are_known() -> None:
         ({"exclude": ["site"]}, "text: 'site' is also in exclude"),
         ({"categorical": ["site"]}, "text: 'site' is also in categorical"),
         ({"categorical": ["wear"], "text": {}}, "categorical: 'wear' is the target; .* by `task`"),
+        ({"trend": "wear", "text": {}}, "trend: 'wear' is the target"),
+        ({"trend": "day", "exclude": "day"}, "trend: 'day' is also in exclude"),
+        ({"trend": "day", "categorical": "day"}, "trend: 'day' is also in categorical"),
     ],
 )
-def test_an_encoder_and_categories_read_inputs(changed: dict[str, Any], line: str) -> None:
+def test_an_encoder_categories_and_trends_read_inputs(changed: dict[str, Any], line: str) -> None:
     declared = {"target": "wear", "model": {"kind": "linear"}, "text": {"site": "package"}}
     with pytest.raises(ValidationError, match=line):
         _spec(train={**declared, **changed})

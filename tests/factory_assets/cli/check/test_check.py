@@ -215,6 +215,7 @@ def test_metrics_that_the_task_does_not_have(defs: Path) -> None:
             "uncertainty:",
             "'size' is a number, and groups need names; list it in train.categorical",
         ),
+        (["trend: size"], "f1", "trend:", "'size' is int64, not a date or timestamp; take it out"),
         (
             ["    clip: 5"],
             "roc_auc",

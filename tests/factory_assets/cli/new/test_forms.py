@@ -42,6 +42,7 @@ def test_decimal_commas_and_days_first_are_read(tmp_path: Path) -> None:
     }
     assert made.spec.training.exclude == ("Preis_text", "Datum_text")
     assert made.spec.split.time == "Datum"
+    assert made.spec.training.trend == ("Datum",)
     assert _cleaned(made, tmp_path, "Preis", "Datum")[0] == (1037.5, date(2024, 2, 2))
 
 

@@ -73,6 +73,7 @@ def test_parts_and_distances_are_those_of_the_calendar(
         "month": [one.month for one in times],
         "weekday": [one.isoweekday() for one in times],
         "hour": [one.hour for one in times],
+        "days": [(one - datetime(1970, 1, 1)).days for one in times],
     }
     for part, expected in parts.items():
         assert TimeValue("a", part, None).of(seconds).tolist() == expected
@@ -86,7 +87,8 @@ def test_parts_and_distances_are_those_of_the_calendar(
 
 @pytest.mark.parametrize("scaled", [False, True])
 def test_the_graph_computes_the_same_numbers(scaled: bool) -> None:
-    features = fitted(visits(300))
+    declared = pipeline(Path(), {"kind": "linear"}).spec.training.model_dump(exclude_unset=True)
+    features = fitted(visits(300), train={**declared, "trend": ["at", "planned"]})
     odd = [None, datetime(1, 1, 1), datetime(9999, 12, 31, 23, 59, 59, 999_999), datetime.max]
     odd += [datetime(1900, 2, 28), datetime(2000, 2, 29, 23, 59, 59), datetime(1969, 12, 31, 1)]
     probe = visits(100)
@@ -129,6 +131,17 @@ def test_what_varies_is_read_and_a_missing_time_is_an_input() -> None:
 def test_years_are_not_read_if_test_rows_are_later() -> None:
     assert not {"at year", "planned year"} & {*names(fitted(visits(300), split={"time": "at"}))}
     assert "born year" in names(fitted(visits(300), split={"time": "at"}))
+
+
+def test_days_are_read_of_a_declared_trend() -> None:
+    train = {"target": "y", "model": {"kind": "linear"}}
+    split = {"time": "at"}
+    plain = names(fitted(visits(300), train=train, split=split))
+    found = names(fitted(visits(300), train={**train, "trend": ["at", "born"]}, split=split))
+    # Dates of birth have years.
+    assert found == ["at days", *plain]
+    with pytest.raises(DataError, match="'x' is no date or timestamp among the inputs"):
+        fitted(visits(300), train={**train, "trend": ["x"]})
 
 
 def test_a_time_that_never_varies_is_left_out() -> None:
