@@ -11,7 +11,13 @@ from factory_assets.declarations.dependencies import (
     require_no_circle,
     require_own_assets,
 )
-from factory_assets.declarations.folders import FILE, RENAME, declared_again, pipeline_folders
+from factory_assets.declarations.folders import (
+    FILE,
+    RENAME,
+    declared_again,
+    defs_folders,
+    pipeline_folders,
+)
 from factory_assets.declarations.loader import load_pipeline
 from factory_assets.execution.requests import stages_of
 from factory_assets.results.stages import STAGES, Stage
@@ -64,6 +70,18 @@ def select_version(name: str) -> tuple[Pipeline, int | None]:
     return found, int(version) if at else None
 
 
+def unknown_pipeline(name: str, known: Sequence[str]) -> DeclarationError:
+    """Return the error of a name that no pipeline has, with what is wrong with FACTORY_DEFS."""
+    others = defs_folders()[1:]
+    absent = [folder for folder in others if not folder.is_dir()]
+    remedy = suggest(name, known)
+    if absent:
+        remedy += f"; FACTORY_DEFS names {absent[0]}, which does not exist"
+    elif not others:
+        remedy += "; FACTORY_DEFS, which names the folders of your own, is not set"
+    return DeclarationError(f"no pipeline {name!r}", remedy=remedy)
+
+
 def select_valid(names: Sequence[str]) -> tuple[list[Pipeline], list[FactoryError]]:
     """Return the named pipelines as `select` does, and an error for each that does not load.
 
@@ -73,7 +91,7 @@ def select_valid(names: Sequence[str]) -> tuple[list[Pipeline], list[FactoryErro
     folders = {folder.name: folder for folder in pipeline_folders()}
     for name in names:
         if name not in folders:
-            raise DeclarationError(f"no pipeline {name!r}", remedy=suggest(name, list(folders)))
+            raise unknown_pipeline(name, list(folders))
     pipelines, errors = [], []
     for name in names or folders:
         try:

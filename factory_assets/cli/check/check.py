@@ -27,6 +27,7 @@ from factory_assets.cli.check.sources import (
 from factory_assets.cli.check.training import metric_mistakes, training_mistakes
 from factory_assets.cli.check.user_assets import user_asset_problems
 from factory_assets.cli.check.user_objects import user_object_mistakes
+from factory_assets.cli.shared import unknown_pipeline
 from factory_assets.data.contract.rules import pattern_error, rules_of
 from factory_assets.data.contract.validation import require_distinct
 from factory_assets.data.privacy.first_lines import suggest_column
@@ -60,7 +61,7 @@ from factory_assets.spec import Pipeline
 from factory_assets.spec.base import suggest
 from factory_assets.spec.contract import ColumnType
 from factory_resources.encoders.sentence_encoder import encoder_folder
-from factory_resources.errors import ContractError, DeclarationError, ModelError, SourceError
+from factory_resources.errors import ContractError, ModelError, SourceError
 
 
 def check(pipelines: Sequence[str] = ()) -> list[Problem]:
@@ -76,7 +77,7 @@ def check(pipelines: Sequence[str] = ()) -> list[Problem]:
     names = [folder.name for folder in folders]
     for name in pipelines:
         if name not in names:
-            raise DeclarationError(f"no pipeline {name!r}", remedy=suggest(name, names))
+            raise unknown_pipeline(name, names)
     selected = [folder for folder in folders if not pipelines or folder.name in pipelines]
     problems = [problem for folder in selected for problem in check_folder(folder)]
     problems += [*_unsent_events(), *_untold_alerts(names), *_refused_imports()]

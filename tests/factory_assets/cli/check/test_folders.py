@@ -29,6 +29,20 @@ def test_settings_and_people_in_another_folder_than_the_first_are_not_read(
     ]
 
 
+@pytest.mark.parametrize("command", ["check", "run"])
+def test_a_name_that_no_pipeline_has_tells_what_is_wrong_with_the_folders(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folders, told in (
+        ("", "; FACTORY_DEFS, which names the folders of your own, is not set"),
+        (f"{tmp_path}:{tmp_path}/nowhere", f"; FACTORY_DEFS names {tmp_path}/nowhere, which does"),
+        (f"{tmp_path}", "valid: machine_failure, tumour_diagnosis\n"),
+    ):
+        monkeypatch.setenv("FACTORY_DEFS", folders)
+        done = CliRunner().invoke(main, [command, "peppers"])
+        assert (done.exit_code, told in done.output) == (2, True), done.output
+
+
 def test_declarations_that_every_user_may_write_are_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
