@@ -25,6 +25,7 @@ from factory_assets.execution.people import enter_people
 from factory_assets.execution.responsibility import require_responsibility
 from factory_assets.execution.signed_decision import require_reason
 from factory_assets.spec import Pipeline
+from factory_resources.durations import moment
 from factory_resources.errors import DeclarationError, UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.ledger.ledger import Ledger
@@ -90,6 +91,7 @@ def roll_back(name: str, to: int | None, reason: str, key: Path | None) -> None:
     Raises:
         FactoryError: there is none, it is not fit, or the person may not.
     """
+    from factory_assets.audit.erased import erasures_from
     from factory_assets.execution import serving_acts
 
     home, reason = Home.from_env(), require_reason(reason)
@@ -100,6 +102,9 @@ def roll_back(name: str, to: int | None, reason: str, key: Path | None) -> None:
         return
     before = serving_acts.earlier_champion(pipeline, to, home)
     click.echo(f"{before.name} would serve instead of version {before.replaces}")
+    for one in erasures_from(name, before.version, home):
+        when = f"{moment(one.time)} UTC (entry {one.entry})"
+        click.echo(f"  rows that {before.name} learned from were erased {when}")
     purpose = f"roll {name} back to version {before.version}"
     unlocked = _unlock_to_sign(key, purpose, pipeline)
     done, version = serving_acts.roll_back(pipeline, before.version, reason, unlocked, home)

@@ -98,6 +98,21 @@ def test_a_version_says_that_rows_it_was_evaluated_on_were_erased(
     assert f"(entry {_entry(home, ErasureBegun)})" in text
 
 
+def test_a_roll_back_to_a_version_says_that_its_rows_were_erased(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = copied(made, tmp_path / "root", monkeypatch)
+    assert erase()
+    code, text = in_process("run", "people")
+    assert code == 0, text
+    code, text = in_process("rollback", "people", "--reason", "odd answers")
+    number = _entry(home_of(root), ErasureBegun)
+    told = f"rows that people@1 learned from were erased {_erased_at(root)} UTC (entry {number})"
+    assert (code, told in text) == (0, True), text
+    code, text = in_process("rollback", "people", "--to", "2", "--reason", "the other is worse")
+    assert (code, "erased" in text) == (0, False), text
+
+
 def test_an_erased_row_of_a_source_is_told_from_one_that_never_was(erased: Path) -> None:
     code, text = in_process("trace", "data.csv", "--row", str(ROW))
     assert (code, "people/ingest" in text) == (0, True)
