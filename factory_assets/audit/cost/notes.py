@@ -79,8 +79,9 @@ def _answers(found: ForecastBasis) -> Iterator[str]:
         return
     yield (
         "a million answers: one after the other, in requests and files as small as the logged "
-        "ones; of larger ones, a row takes less; their CPU time is not measured, so the energy is "
-        f"at most that of a busy core ({found.watts_per_core:g} W here)"
+        "ones; of larger ones, a row takes less; the first request after a start takes far longer "
+        "than others, so that the figures of a few are too high; their CPU time is not measured, "
+        f"so the energy is at most that of a busy core ({found.watts_per_core:g} W here)"
     )
 
 
