@@ -23,6 +23,12 @@ _ROWS = 8
 _COLUMNS = 24
 
 
+_IDENTITY = {
+    "_file": "The source that the row comes from, by its SHA-256.",
+    "_row": "The number of its record there, from 1 on.",
+}
+"""What each column of `IDENTITY` is."""
+
 _LONGEST_CELL = 40
 """Characters."""
 
@@ -57,8 +63,8 @@ def escaped(value: Any, longest: int = _LONGEST_CELL) -> str:
 
 def column(pipeline: Pipeline, name: str) -> str | None:
     """Return the declaration's description of a column."""
-    if name in IDENTITY:
-        return "The source file (SHA-256) or the record in it that this row comes from."
+    if name in _IDENTITY:
+        return _IDENTITY[name]
     if name in pipeline.spec.clean.derive:
         return f"= {pipeline.spec.clean.derive[name]}"
     declared = next((c for c in pipeline.spec.ingest.contract.columns if c.name == name), None)

@@ -9,11 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from factory_assets.components.metadata.evaluation import verdict
-from factory_assets.components.metadata.markdown import mlflow_links, portfolio, table
+from factory_assets.components.metadata.markdown import column, mlflow_links, portfolio, table
 from factory_assets.results.evaluation import AnswersCompared, EvaluationResult, GateResult
 from factory_assets.results.model import Candidate, Champion, Portfolio, PortfolioMember
+from factory_assets.spec import IDENTITY
 from factory_resources.home.home import Home
 from factory_resources.tables.snapshot import Snapshot
+from tests.pipelines import APPLES, declare
 
 HOSTILE = st.text(st.sampled_from("|\\`<>[]()!&#*_\n\r\t\u2028\u202e\x1b\x00 ab"), max_size=45)
 
@@ -33,6 +35,15 @@ HOSTILE = st.text(st.sampled_from("|\\`<>[]()!&#*_\n\r\t\u2028\u202e\x1b\x00 ab"
 )
 def test_a_cell_is_escaped_and_shortened(value: object, shown: str) -> None:
     assert table(["a"], [[value]]).splitlines()[2] == f"| {shown} |"
+
+
+def test_each_column_of_the_identity_of_a_row_is_described(tmp_path: Path) -> None:
+    pipeline = declare(tmp_path / "apples", APPLES)
+    described = [column(pipeline, name) for name in IDENTITY]
+    assert described == [
+        "The source that the row comes from, by its SHA-256.",
+        "The number of its record there, from 1 on.",
+    ]
 
 
 @given(st.lists(st.lists(HOSTILE, min_size=2, max_size=2), max_size=4), HOSTILE)
