@@ -12,7 +12,7 @@ from secrets import token_hex
 from typing import Any
 
 from factory_assets.execution.people import KnownPerson, known_people, owner_of, people_in
-from factory_assets.execution.signed_decision import TIME, names, signed_by
+from factory_assets.execution.signed_decision import TIME, names, signed_by, stated_time
 from factory_assets.execution.standing import CLOCKS
 from factory_resources.errors import RefusedError
 from factory_resources.home.home import Home
@@ -167,7 +167,7 @@ def _read(
         subject = resource_descriptors(statement.subject)
         if found["predicateType"] != GOVERNANCE or found["subject"] != subject:
             changed = changed or ["subject"]
-        time = datetime.strptime(predicate["time"], TIME).replace(tzinfo=UTC)
+        time = stated_time(predicate["time"])
         if not names(predicate["person"], person):
             changed.append("person")
     except (KeyError, TypeError, ValueError) as error:

@@ -167,7 +167,7 @@ def read_decision(
             raise _refused("it is about other files")
         if not names(predicate["person"], person):
             raise _refused(f"it names another person than {person.name}, whose key signed it")
-        time = datetime.strptime(predicate["time"], TIME).replace(tzinfo=UTC)
+        time = stated_time(predicate["time"])
         reason = str(predicate["reason"])
     except (KeyError, TypeError, ValueError) as error:
         raise _refused("it is not a decision about a model version") from error
@@ -194,6 +194,18 @@ def names(claimed: Mapping[str, str], person: KnownPerson) -> bool:
     """Whether a statement names the person, by the salt with which the ledger knows them."""
     is_name = claimed["name"] == person.name
     return is_name and commit(claimed["salt"], person.name) == person.commitment
+
+
+def stated_time(text: str) -> datetime:
+    """Read the time of a statement.
+
+    Raises:
+        ValueError: it is written otherwise, which the auditor's verifier does not read.
+    """
+    time = datetime.strptime(text, TIME).replace(tzinfo=UTC)
+    if time.strftime(TIME) != text:
+        raise ValueError(f"{text!r} is no time such as 2026-01-02T03:04:05Z")
+    return time
 
 
 def signed_by(

@@ -412,6 +412,10 @@ def _long(statement: dict[str, Any]) -> None:
     statement["predicate"]["shown"] = "x" * 200_000
 
 
+def _unpadded(statement: dict[str, Any]) -> None:
+    statement["predicate"]["time"] = "2026-1-2T03:04:05Z"
+
+
 def _no_predicate(statement: dict[str, Any]) -> None:
     del statement["predicate"]["reason"]
 
@@ -430,6 +434,7 @@ def _no_predicate(statement: dict[str, Any]) -> None:
         (_other_type, "it is not a decision about a model version"),
         (_long, "bytes, and may have 262,144"),
         (_refusal, "it is about decision refused, not approved"),
+        (_unpadded, "it is not a decision about a model version"),
         (_no_predicate, "it is not a decision about a model version"),
     ],
 )
@@ -472,6 +477,10 @@ def test_a_spent_approval_does_not_count_again(
         code, text = waiting.factory(*enter_it)
         assert (code, "does not count: it was entered already (entry" in text) == (1, True), text
     assert problems(waiting.home) == []
+    for stored in (waiting.home.path / "statements").rglob("*.json"):
+        stored.unlink()
+    file.write_bytes(file.read_bytes().rstrip())
+    assert waiting.factory(*enter_it)[0] == 1
 
 
 def test_an_approval_of_an_earlier_verdict_does_not_count(waiting: Factory) -> None:
