@@ -253,11 +253,15 @@ def _tell_unchanged(
 
 
 def _stored(pipeline: Pipeline, home: Home, listener: TerminalProgress) -> StageValues:
-    """Return the latest results of the stages that this run left alone, unless it failed."""
+    """Return the latest results of the stages that this run left alone, unless it failed.
+
+    Those of partitions, which it counted, are there even then.
+    """
     values: StageValues = {}
-    for stage in stages_of(pipeline) if listener.error is None else ():
+    for stage in stages_of(pipeline):
+        alone = listener.error is None and stage not in listener.outcomes
         query = ResultQuery(pipeline, stage, home)
-        if stage not in listener.outcomes and (records := records_of(query)):
+        if (alone or stage in listener.counts) and (records := records_of(query)):
             values[stage] = value_of(records)
     return values
 

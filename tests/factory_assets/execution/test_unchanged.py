@@ -22,7 +22,7 @@ from factory_assets.execution.unchanged_notes import take_notes
 from factory_assets.ml.artifacts.onnx_model import load_champion
 from factory_assets.results.stages import STAGES
 from factory_assets.spec import Pipeline
-from factory_resources.errors import ModelError
+from factory_resources.errors import ModelError, RefusedError
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare
 from factory_resources.tracking.registry import Registry
@@ -232,6 +232,25 @@ def test_the_same_warnings_are_printed_if_nothing_changed(
     assert "nothing changed since" in "".join(lines)
     assert warnings[0] == warnings[1]
     assert "'colour' spells 1 value in several ways (20 rows, such as 'red'" in warnings[0][0]
+
+
+def test_rows_of_partitions_are_shown_if_a_gate_refuses_what_learned_from_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "defs" / "apples"
+    enter(tmp_path, monkeypatch)
+    folder.mkdir(parents=True)
+    write_apples(folder)
+    rows = (folder / "data.csv").read_text().splitlines()
+    (folder / "data.csv").rename(folder / "a.csv")
+    refused = {"gates": [{"metric": "log_loss", "at_most": 1e-9}]}
+    declared = _with(ingest={"source": {"files": "{lot}.csv"}}, evaluate=refused)
+    declare(folder, {**declared, "partitions": {"lot": {"values": ["a"]}}})
+    console = Console(file=io.StringIO(), width=300)
+    with pytest.raises(RefusedError):
+        run(RunSelection(["apples"]), console)
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert f"{len(rows) - 1:,} in" in shown
 
 
 @pytest.mark.parametrize(
