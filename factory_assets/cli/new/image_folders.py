@@ -11,8 +11,8 @@ from pathlib import Path
 
 from factory_assets.cli.new.reading import is_data_file
 from factory_assets.cli.new.recommend import METRICS
-from factory_assets.cli.new.render import comment, gates, heading, yaml_string
 from factory_assets.cli.new.split import require_divisible
+from factory_assets.cli.new.yaml_text import comment, gates, heading, yaml_string
 from factory_assets.spec.sources import IMAGE_COLUMNS
 from factory_assets.spec.train import Task
 from factory_resources.errors import DataError, SourceError

@@ -1,6 +1,5 @@
 """Write a profile and the recommendations for it as the text of a `defs.yaml`, with comments."""
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -13,9 +12,8 @@ from factory_assets.cli.new.oddities import AMOUNT, LIMITS, QUESTION
 from factory_assets.cli.new.profile import FileProfile
 from factory_assets.cli.new.recommend import Recommendation
 from factory_assets.cli.new.roles import TIMES, is_dispensable, personal_data_reason
-from factory_assets.declarations.loader import TYPES
+from factory_assets.cli.new.yaml_text import comment, gates, heading, printable, yaml_string
 from factory_assets.declarations.yaml_document import scalar
-from factory_assets.spec.evaluate import Metric
 from factory_resources.sql.engine import literal
 
 _KINDS = ("linear", "random_forest", "gradient_boosting", "tabm")
@@ -27,8 +25,6 @@ _LINES, _LINE = 3, 60
 """How many lines that are not read are shown, and how many characters of each."""
 
 _PERSONAL_INPUT = " It is an input: add it to train.exclude if it only tells who somebody is"
-
-_PLAIN = re.compile(r"[A-Za-z_/.~$][\w/.~ $+-]*")
 
 
 def render(table: FileProfile, choices: Recommendation, *, file: str, schema: str) -> str:
@@ -56,36 +52,6 @@ def render(table: FileProfile, choices: Recommendation, *, file: str, schema: st
         *_evaluate(choices),
     ]
     return schema + "\n".join(lines) + "\n"
-
-
-def heading(target: str) -> tuple[str, ...]:
-    """Return the lines up to the source."""
-    return (
-        f"type: {TYPES[0]}",
-        "",
-        "attributes:",
-        f"  purpose: {yaml_string(f'Predict {target}')}  # say for whom, and what it is used for",
-        "",
-        "  ingest:",
-    )
-
-
-def gates(metric: Metric) -> tuple[str, ...]:
-    """Return the lines that say what a candidate must reach."""
-    return (
-        "    gates:  # a candidate that fails one is not deployed; add at_least or at_most",
-        f"      - {{metric: {metric}, better_than: trivial}}",
-        f"      - {{metric: {metric}, no_worse_than: champion}}",
-    )
-
-
-def yaml_string(value: str) -> str:
-    """Return a string as YAML that 1.1 and 1.2 read alike; quoted only if necessary."""
-    is_plain = _PLAIN.fullmatch(value) and value == value.strip() and scalar(value) == value
-    if is_plain and yaml.safe_load(value) == value:
-        return value
-    quoted: str = yaml.safe_dump(value, default_style='"', allow_unicode=True, width=10**6)
-    return quoted.removesuffix("\n").removesuffix("...").rstrip()
 
 
 def _source(table: FileProfile, file: str) -> Iterator[str]:
@@ -273,17 +239,8 @@ def _short(value: Any, most: int = 20) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     full = f"{value:.6g}" if isinstance(value, float) else str(value)
-    safe = _printable(full)
+    safe = printable(full)
     return safe if len(safe) <= most else f"{safe[: most - 3]}..."
-
-
-def comment(text: str) -> str:
-    """Return a text, which may quote values of the file, as a comment of one line."""
-    return f"# {_printable(text)}"
-
-
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else " " for c in text)
 
 
 def _split(choices: Recommendation, target: str) -> Iterator[str]:

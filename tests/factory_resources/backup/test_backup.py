@@ -475,7 +475,8 @@ def test_a_full_disk_of_backups_is_named_and_not_the_home(
 def test_a_backup_that_its_disk_cannot_store_is_none(apples: Factory, tmp_path: Path) -> None:
     with failing_disk(tmp_path / "stick", 1 << 23) as stick:
         (apples.home.path / "export").write_bytes(os.urandom(1 << 24))
-        with pytest.raises(StorageError, match="Input/output error"):
+        # What the kernel says depends on what is below the disk.
+        with pytest.raises(StorageError, match=r"Input/output error|No space left on device"):
             make_backup(apples.home, stick / "backups", _quietly)
         assert not [*(stick / "backups").iterdir()]
     assert Ledger(apples.home).latest(BackupMade, BackupMade.subject_of()) is None

@@ -14,7 +14,7 @@ import pytest
 from factory_assets.cli.check.check import check_folder
 from factory_assets.cli.new.new import commands_after, new
 from factory_assets.cli.new.profile import profile
-from factory_assets.cli.new.render import yaml_string
+from factory_assets.cli.new.yaml_text import yaml_string
 from factory_assets.declarations.loader import DEFS, load_pipeline
 from factory_assets.declarations.yaml_document import parse
 from factory_assets.spec import Pipeline, PipelineSpec
