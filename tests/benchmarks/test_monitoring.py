@@ -5,6 +5,7 @@ import pytest
 from benchmarks import monitoring
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_quiet_years_are_quiet_for_ours_and_not_for_the_usual_methods() -> None:
     alarms = monitoring.quiet_run(1, years=2)

@@ -2,9 +2,11 @@
 
 In a network of its own with a resolver that lies; every packet in it is looked at. What runs inside
 a boundary is tested elsewhere: here runs have none, so that nothing but good manners keeps them.
+Until the evening, the demo is one that ran outside, and a pipeline of it runs again.
 """
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +16,7 @@ import pytest
 from factory_assets.defs.machine_failure.telemetry import simulate
 from factory_resources.home.home import PROJECT
 from tests.commands import command
+from tests.e2e.conftest import Demo
 from tests.factory_resources.boundary.machine import needs_namespaces
 from tests.pipelines import APPLES, declare, write_apples
 
@@ -62,7 +65,8 @@ def factory(*arguments, by=command(home)):
     assert done.returncode in (0, 1), done.stdout + done.stderr
     return done.stdout
 
-factory("demo")
+if NIGHT:
+    factory("demo")
 factory("predict", "machine_failure", file)
 up = RunningFactory(home)
 try:
@@ -121,7 +125,7 @@ def test_the_observer_sees_what_leaves() -> None:
 
 
 @pytest.mark.parametrize("until", ["evening", pytest.param("night", marks=pytest.mark.long)])
-def test_nothing_leaves(until: str, tmp_path: Path) -> None:
+def test_nothing_leaves(until: str, demo: Demo, tmp_path: Path) -> None:
     file, home = tmp_path / "rows.csv", tmp_path / "home"
     simulate(rows=50, seed=3).to_pandas().to_csv(file, index=False)
     variables = {"FACTORY_HOME": str(home), "FACTORY_DEFS": str(tmp_path / "defs")}
@@ -134,5 +138,7 @@ def test_nothing_leaves(until: str, tmp_path: Path) -> None:
         # What a look says of a champion is looked at, too.
         done = command(home, **variables)("run", "apples")
         assert done.returncode == 0, done.stdout + done.stderr
+    else:
+        shutil.copytree(demo.home, home)
     output, _ = _in_network(_DAY, home, file, until, **variables)
     assert output == "the day is over\n"

@@ -103,6 +103,7 @@ def test_people_decide_on_postgres(address: str, tmp_path: Path) -> None:
         assert said in done.stdout, done.stdout + done.stderr
 
 
+@pytest.mark.long
 def test_outcomes_come_back_on_postgres(postgres: Postgres, address: str, tmp_path: Path) -> None:
     folder, home = tmp_path / "defs" / "apples", tmp_path / "home"
     write_apples(folder)

@@ -78,6 +78,7 @@ def test_a_version_that_fails_is_rolled_back_and_no_caller_sees_it(made: Factory
     assert problems(made.home) == []
 
 
+@pytest.mark.long
 def test_a_slow_version_is_rolled_back(made: Factory) -> None:
     rollout = begin_rollout(made, share="5%")
     code = "from tests.serving_faults import slow_down\nslow_down(2, 0.3)"

@@ -35,6 +35,7 @@ from tests.erasures import (
     run_all,
 )
 from tests.ledger import problems
+from tests.long_run import in_long
 from tests.pipelines import declare
 
 pytestmark = pytest.mark.slow
@@ -308,7 +309,7 @@ def _refuse(*_: object) -> None:
     raise StorageError("a run uses this home", remedy="wait until it has ended")
 
 
-@pytest.mark.parametrize("remembers", [True, False])
+@pytest.mark.parametrize("remembers", [True, *in_long([False])])
 def test_the_champion_is_stopped_if_declared_or_if_it_has_values(
     root: Path, remembers: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
