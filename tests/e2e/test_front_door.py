@@ -93,6 +93,7 @@ def entries(home: Home, kind: type[Any]) -> list[Any]:
     return [entry for entry in every if isinstance(entry, kind)]
 
 
+@pytest.mark.long
 def test_who_launched_a_run_is_in_the_ledger_and_on_the_run(
     up: RunningFactory, made: Factory
 ) -> None:

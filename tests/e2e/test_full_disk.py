@@ -175,6 +175,7 @@ def test_status_and_gc_work_on_a_full_disk(
 
 
 @pytest.mark.parametrize("stage", ["deploy", *in_long(["train", *OTHERS])])
+@pytest.mark.long
 def test_what_a_full_disk_refused_succeeds_when_there_is_room(
     stage: Stage, disk: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -102,6 +102,7 @@ def test_the_same_environment_gives_an_identical_model(trained: Path) -> None:
     assert not list((trained / "home" / "tmp").glob("*-*/*"))
 
 
+@pytest.mark.long
 def test_uses_the_recorded_declaration_and_reports_another_library(
     copy: Path, tmp_path: Path
 ) -> None:
@@ -119,6 +120,7 @@ def test_uses_the_recorded_declaration_and_reports_another_library(
     assert "identical" in last
 
 
+@pytest.mark.long
 def test_changed_code_is_reported_with_every_changed_weight(copy: Path) -> None:
     (copy / "defs" / "nets" / "net.py").write_text(NET.replace("* 1.0", "* 1.5"))
     code, report = _json(copy, "nets@1")

@@ -188,6 +188,7 @@ def _shadows(made: Factory) -> list[dict[str, object]]:
     ]
 
 
+@pytest.mark.long
 def test_a_shadow_that_fails_is_rolled_back_and_its_faults_are_on_record(made: Factory) -> None:
     rollout = begin_rollout(made, "shadow")
     code = "from tests.serving_faults import fail_by\nfail_by(2, 3)"
@@ -200,6 +201,7 @@ def test_a_shadow_that_fails_is_rolled_back_and_its_faults_are_on_record(made: F
     assert [record for record in _shadows(made) if "RuntimeError" in str(record.get("error"))]
 
 
+@pytest.mark.long
 def test_two_servers_decide_once(made: Factory) -> None:
     rollout = begin_rollout(made, seconds=4, answers=60)
     with (

@@ -97,6 +97,7 @@ def visited() -> Iterator[Visited]:
         door.shutdown(socket.SHUT_RDWR)
 
 
+@pytest.mark.long
 def test_check_imports_modules_inside(visited: Visited) -> None:
     assert visited.require_sealed("check", "apples") == "1 pipeline, no problems\n"
     assert not visited.place.home.path.exists(), "looking made a home"

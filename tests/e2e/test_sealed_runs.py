@@ -138,6 +138,7 @@ def test_a_source_reaches_only_what_is_allowed(runs: Runs) -> None:
     assert report.allow == (f"127.0.0.1:{port}",)
 
 
+@pytest.mark.long
 def test_outside_a_run_computes_the_same(runs: Runs, place: UserFactory) -> None:
     _declare(place, runs.port, boundary="none")
     open_ = place.run("asking")

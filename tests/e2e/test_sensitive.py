@@ -155,6 +155,7 @@ def test_a_row_that_cannot_be_read_quotes_nothing(factory: Factory) -> None:
     assert factory.leaks() == []
 
 
+@pytest.mark.long
 def test_a_function_that_fails_quotes_nothing(factory: Factory) -> None:
     (factory.folder / "own.py").write_text(
         f"def load():\n    raise KeyError({TOKEN[:4]!r} + {TOKEN[4:]!r})\n"

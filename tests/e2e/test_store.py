@@ -247,6 +247,7 @@ def place() -> Iterator[UserFactory]:
 
 
 @needs_namespaces
+@pytest.mark.long
 def test_a_run_reaches_the_store_through_its_boundary(
     place: UserFactory, s3: S3, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -145,6 +145,7 @@ prepare(Home.from_env())
     "statements", [300, *(pytest.param(n, marks=pytest.mark.long) for n in (10, 100, 500, 800))]
 )
 @ON_POSTGRES
+@pytest.mark.long
 def test_a_first_start_that_is_killed_on_postgres_is_completed_by_the_next(
     home: Home, engine: str, statements: int
 ) -> None:

@@ -130,6 +130,7 @@ def test_without_mlflows_database_the_next_run_trains_again(copy: Home) -> None:
     assert problems(copy) == []
 
 
+@pytest.mark.long
 def test_an_older_database_of_mlflow_gives_no_number_twice(copy: Home) -> None:
     older = copy.path.parent / "older.db"
     shutil.copy(copy.mlflow_database, older)

@@ -211,6 +211,7 @@ def test_a_version_whose_files_an_erasure_removed_is_one_line(folder: Path) -> N
     assert line.endswith("train a new version: factory run fruit")
 
 
+@pytest.mark.long
 def test_what_is_declared_today_does_not_change_the_list(folder: Path) -> None:
     """Words have statistics, of other folds for each row: how they were drawn counts, not how they
     would be drawn today.

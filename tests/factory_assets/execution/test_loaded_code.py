@@ -95,6 +95,7 @@ _WAYS = {
         ),
     ],
 )
+@pytest.mark.long
 def test_an_edit_of_a_loaded_module_elsewhere_on_the_path(tmp_path: Path, way: str) -> None:
     project = _Project(tmp_path, _WAYS[way])
     project.write("base/__init__.py", _TABLE)

@@ -40,6 +40,7 @@ def test_quiet_days_raise_no_alarm(pumps: Watched) -> None:
     assert report.evidence < 3650
 
 
+@pytest.mark.long
 def test_equal_outputs_of_many_rows_are_no_drift(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

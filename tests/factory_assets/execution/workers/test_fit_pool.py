@@ -155,6 +155,7 @@ MOMENTS = [
 
 
 @pytest.mark.parametrize("moments", [MOMENTS[::2], *in_long([MOMENTS])])
+@pytest.mark.long
 def test_killed_workers_change_nothing(
     moments: list[str],
     before: tuple[Pipeline, Home],

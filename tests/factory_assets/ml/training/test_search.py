@@ -107,6 +107,7 @@ def test_every_trial_is_an_mlflow_run_below_the_candidates(whole: tuple[Home, Ca
 
 @server_in_long("prepared_engine")
 @pytest.mark.usefixtures("prepared_engine")
+@pytest.mark.long
 def test_killed_search_resumes_and_finds_the_same_model(
     whole: tuple[Home, Candidate], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

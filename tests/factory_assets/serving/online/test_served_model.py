@@ -498,6 +498,7 @@ _SLOWER = ("gru", "transformer")
     "kind",
     [pytest.param(one, marks=[pytest.mark.long] * (one in _SLOWER)) for one in SEQUENCES],
 )
+@pytest.mark.long
 def test_a_series_is_answered_for_its_last_row(kind: str, tmp_path: Path) -> None:
     chance = np.random.default_rng(3)
     (tmp_path / "p").mkdir()

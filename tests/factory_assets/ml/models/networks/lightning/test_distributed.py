@@ -106,6 +106,7 @@ def test_processes_read_all_rows_in_equal_shares(count: int) -> None:
     ],
     ids=["error", "kill"],
 )
+@pytest.mark.long
 def test_the_end_of_one_process_is_one_line(ends: str, told: str, tmp_path: Path) -> None:
     (tmp_path / "net.py").write_text(
         "from lightning.pytorch import LightningModule\n"
