@@ -14,6 +14,7 @@ from factory_assets.cli.new.recommend import Recommendation
 from factory_assets.cli.new.roles import TIMES, is_dispensable, personal_data_reason
 from factory_assets.cli.new.yaml_text import comment, gates, heading, printable, yaml_string
 from factory_assets.declarations.yaml_document import scalar
+from factory_assets.ml.features.times import LONG
 from factory_resources.sql.engine import literal
 
 _KINDS = ("linear", "random_forest", "gradient_boosting", "tabm")
@@ -278,7 +279,7 @@ def _train(choices: Recommendation, target: str) -> Iterator[str]:
     if choices.categorical:
         names = ", ".join(yaml_string(name) for name in choices.categorical)
         yield f"    categorical: [{names}]  # numbers that stand for categories"
-    if (time := choices.split.time) and time.type in TIMES:
+    if (time := choices.split.time) and time.type in TIMES and not _is_long(time):
         days = "how many days have passed is an input: a trend goes on in later rows"
         yield f"    trend: [{yaml_string(choices.names[time.source])}]  # {days}"
     if choices.text:
@@ -290,6 +291,11 @@ def _train(choices: Recommendation, target: str) -> Iterator[str]:
         yield f"    leaks: {{allow: {{{reasons}}}}}"
     others = ", ".join(kind for kind in _KINDS if f"kind: {kind}" not in choices.model)
     yield f"    model: {choices.model}  # or {others}"
+
+
+def _is_long(times: ColumnSummary) -> bool:
+    """Whether models read years, and no days."""
+    return bool((times.high - times.low).total_seconds() > LONG)
 
 
 def _suspected(columns: Mapping[str, str]) -> Iterator[str]:

@@ -270,3 +270,14 @@ def test_a_date_that_equals_another_one_is_no_input(tmp_path: Path) -> None:
     rows = [f"{day},{day:%d.%m.%Y},{i * 7 % 11},{'ny'[i % 2]}" for i, day in enumerate(days)]
     made = drafted(tmp_path, "\n".join(["sent,billed,size,y", *rows]) + "\n", "y")
     assert made.spec.training.exclude == ("billed", "billed_text")
+
+
+@pytest.mark.parametrize(("step", "trend"), [(3, ("day",)), (70, ())])
+def test_days_are_read_of_times_whose_years_are_not(
+    step: int, trend: tuple[str, ...], tmp_path: Path
+) -> None:
+    chance = random.Random(2)
+    days = [date(1990, 1, 1) + timedelta(step * i) for i in range(150)]
+    rows = "".join(f"{day},{chance.random()},{chance.random()}\n" for day in days)
+    made = drafted(tmp_path, f"day,price,sold\n{rows}", "sold")
+    assert (made.spec.split.time, made.spec.training.trend) == ("day", trend)
