@@ -4,7 +4,6 @@ Dagster records checks only for the asset that has them, so `partitions` warns o
 stages. When that is, and whom it tells, belongs in `partition_assets`.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 
 from factory_assets.data.cleaned_blocks import no_row_text
@@ -47,7 +46,7 @@ def _repeated(time: str, runs: Iterable[PartitionRun]) -> Iterator[str]:
 
     Files of several places, such as sites, may be alike, as those of several labels may.
     """
-    first: dict[tuple[str, str], tuple[PartitionRun, str]] = {}
+    first: dict[tuple[str, frozenset[tuple[str, str]]], tuple[PartitionRun, str]] = {}
     for run in runs:
         if run.outcome is None or not isinstance(run.outcome.value, IngestResult):
             continue
@@ -55,7 +54,7 @@ def _repeated(time: str, runs: Iterable[PartitionRun]) -> Iterator[str]:
             if source.join or not source.rows:
                 continue
             place = {**run.partition.keys, **source.labels, time: ""}
-            key = source.sha256, json.dumps(place, sort_keys=True)
+            key = source.sha256, frozenset(place.items())
             earlier, name = first.setdefault(key, (run, source.name))
             known = run.outcome.reused and earlier.outcome and earlier.outcome.reused
             if earlier is not run and not known:

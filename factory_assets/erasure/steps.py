@@ -64,7 +64,7 @@ def finish(intent: ErasureIntent, home: Home) -> FinishedErasure:
         found=len(left),
     )
     # What was removed or replaced would be there again after a power cut, and nobody would look.
-    os.sync()
+    home.sync()
     Ledger(home).append([done])
     destroy(intent_file(home, intent.manifest.id))
     return FinishedErasure(intent.manifest.id, done, tuple(left))

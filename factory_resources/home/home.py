@@ -16,7 +16,7 @@ from errno import EIO
 from pathlib import Path
 from uuid import uuid4
 
-from factory_resources.durability import make_folder, replace_file, sync_path
+from factory_resources.durability import make_folder, replace_file, sync_disk, sync_path
 from factory_resources.errors import StorageError
 from factory_resources.home.owner import make_for_owner
 from factory_resources.home.processes import own_identity, process_start
@@ -276,6 +276,15 @@ class Home:
             make_folder(path.parent)
             replace_file(path, content, 0o600)
             sync_path(path.parent)
+
+    def sync(self) -> None:
+        """Return once everything that was written or removed is so on the disk of the home.
+
+        Raises:
+            StorageError: the disk failed.
+        """
+        with storage_errors(self.path):
+            sync_disk(self.path)
 
 
 def is_free(lock: Path) -> bool:

@@ -152,7 +152,7 @@ class SharedStore:
         listed = [*self.client.list(prefix)]
         self.fetch(self.home.path / one.key for one in listed if is_table_file(one.key))
         # The home is about to have the only copy.
-        os.sync()
+        self.home.sync()
         for one in listed:
             self.client.remove(one.key)
 

@@ -1,6 +1,5 @@
 """Carry the tables, records and models of a home over to a store, and back."""
 
-import os
 from collections.abc import Collection
 from pathlib import Path
 
@@ -124,7 +123,7 @@ def to_home(store: SharedStore, progress: Progress) -> int:
     progress("fetching tables")
     paths = table_files(store)
     store.fetch(paths)
-    os.sync()
+    store.home.sync()
     _forget_store(store.home)
     return len(paths)
 

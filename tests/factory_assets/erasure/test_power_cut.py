@@ -1,6 +1,5 @@
 """After a power cut, an erasure that was entered can be finished, and what it erased stays away."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -8,6 +7,7 @@ import pytest
 from factory_assets.cli.forget import resume
 from factory_assets.erasure import steps
 from factory_resources.erasure.manifest import manifests
+from factory_resources.home.home import Home
 from factory_resources.ledger.erasure_entries import ErasureDone
 from tests.erasures import erase, home_of
 from tests.ledger import ledger_entries, problems
@@ -32,14 +32,14 @@ def test_what_was_erased_is_gone_from_the_disk_before_the_entry_that_it_is_done(
     home = home_of(root)
     before = {*home.tables.rglob("*.parquet")}
     seen: list[tuple[bool, bool]] = []
-    sync = os.sync
+    sync = Home.sync
 
-    def note() -> None:
-        sync()
+    def note(synced: Home) -> None:
+        sync(synced)
         kinds = {type(entry) for entry in ledger_entries(home)}
         seen.append((before <= {*home.tables.rglob("*.parquet")}, ErasureDone in kinds))
 
-    monkeypatch.setattr(os, "sync", note)
+    monkeypatch.setattr(Home, "sync", note)
     assert erase()
     assert seen == [(False, False)]
 

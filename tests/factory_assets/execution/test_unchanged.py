@@ -213,13 +213,17 @@ def test_after_a_killed_run_dagster_is_asked(root: Path) -> None:
     assert not marker.exists()
 
 
-def test_the_same_warnings_are_printed_if_nothing_changed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = tmp_path / "defs" / "apples"
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a pipeline that is not declared yet, with its data."""
     enter(tmp_path, monkeypatch)
+    folder = tmp_path / "defs" / "apples"
     folder.mkdir(parents=True)
     write_apples(folder)
+    return folder
+
+
+def test_the_same_warnings_are_printed_if_nothing_changed(folder: Path) -> None:
     data = folder / "data.csv"
     data.write_text(data.read_text().replace("red", "Red", 20))
     declare(folder, APPLES)
@@ -235,12 +239,8 @@ def test_the_same_warnings_are_printed_if_nothing_changed(
 
 
 def test_rows_of_partitions_are_shown_if_a_gate_refuses_what_learned_from_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path,
 ) -> None:
-    folder = tmp_path / "defs" / "apples"
-    enter(tmp_path, monkeypatch)
-    folder.mkdir(parents=True)
-    write_apples(folder)
     rows = (folder / "data.csv").read_text().splitlines()
     (folder / "data.csv").rename(folder / "a.csv")
     refused = {"gates": [{"metric": "log_loss", "at_most": 1e-9}]}

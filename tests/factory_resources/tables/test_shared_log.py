@@ -1,6 +1,5 @@
 """Tables in a store: several homes commit to one log, and read files that they fetch."""
 
-import os
 import shutil
 import signal
 import subprocess
@@ -324,10 +323,10 @@ def test_tables_are_carried_over_and_back(
         path.unlink()
     there: list[tuple[bool, int]] = []
 
-    def note() -> None:
+    def note(_: Home) -> None:
         there.append((uses_store(home), len([*(home.tables / "p" / "t").glob("*.parquet")])))
 
-    monkeypatch.setattr(os, "sync", note)
+    monkeypatch.setattr(Home, "sync", note)
     assert to_home(_of(home), print) == 3
     # A power cut leaves what was fetched, or where it is.
     assert there == [(True, 3)]
