@@ -62,7 +62,5 @@ class ColumnSummary(ColumnForm):
     """A question that quotes values unlike the others."""
     numbers: ColumnForm | None = None
     """How a text is read if its `tokens`, the few values that are no numbers, mean no value."""
-    limits: ColumnForm | None = None
-    """How the number in a text is read that may be the limit of what was measured, as its token."""
     in_units: ColumnForm | None = None
     """How the number in a text is read that has one of several units, which are its `tokens`."""

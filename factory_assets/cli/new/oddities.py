@@ -33,15 +33,9 @@ _FEWEST_NUMBERS = 10
 
 _NUMBERS, _FEW_TEXTS, _MOST_TEXTS = 0.95, 3, 8
 """Share of the values that are numbers, and how many different texts may be among them: codes have
-more. More than a few must each have several rows, and a single one may be more frequent, but for a
-limit such as <0.5."""
+more. More than a few must each have several rows, and a single one may be more frequent."""
 
 _NUMBER = literal(f"{ENGLISH.pattern}|{GERMAN.pattern}")
-
-LIMITS = "<>=\u2264\u2265 "
-"""What stands before a number that is the limit of what could be measured."""
-
-_LIMIT = literal(f"[<>\u2264\u2265][{LIMITS}]*({ENGLISH.pattern}|{GERMAN.pattern})")
 
 _MARKED = (ENGLISH, GERMAN)
 
@@ -140,7 +134,7 @@ def numbers_beside_texts(
     is_repeated = len(texts) <= _FEW_TEXTS or min(n for _, n in texts) >= _FEWEST_ROWS
     is_few = len(texts) <= _MOST_TEXTS and rows <= (1 - _NUMBERS) * (rows + numbers)
     # Without a text, these are numbers, but so large that they are kept as text.
-    is_one = len(texts) == 1 and texts[0][0][0] not in LIMITS
+    is_one = len(texts) == 1
     if not texts or not ((is_few and is_repeated) or is_one):
         return None
     if column.distinct - len(found) < _FEWEST_NUMBERS:
@@ -149,35 +143,6 @@ def numbers_beside_texts(
     form = _form(connection, only, delimiter)
     tokens = (*(text for text, _ in texts), *(text for text, _, is_known in found if is_known))
     return replace(form, tokens=tokens) if form else None
-
-
-def numbers_with_limits(
-    connection: Any, column: ColumnSummary, delimiter: str
-) -> ColumnForm | None:
-    """Return how the numbers of a column are read, and one that stands for what is below or above
-    it, such as <0.5, as its token.
-
-    None if there is no such limit, or anything else.
-
-    Args:
-        connection: with the view `typed` of all rows.
-        column: its profile, of texts some of which are numbers.
-        delimiter: what separates the columns of the file; empty if it is not known.
-    """
-    others = f"{column.cell} NOT IN ({_KNOWN})"
-    [(limit, numbers, all_read)] = connection.execute(
-        f"SELECT min({column.cell}) FILTER (regexp_full_match({column.cell}, {_LIMIT})), "
-        f"count(DISTINCT {column.cell}) FILTER (regexp_full_match({column.cell}, {_NUMBER})), "
-        f"bool_and(regexp_full_match(ltrim({column.cell}, '{LIMITS}'), {_NUMBER})) "
-        f"FROM typed WHERE {others}"
-    ).fetchall()
-    if not limit or not all_read or numbers < _FEWEST_NUMBERS:
-        return None
-    only = (
-        f"(SELECT '' AS name, ltrim({column.cell}, '{LIMITS}') AS text FROM typed WHERE {others})"
-    )
-    form = _form(connection, only, delimiter)
-    return replace(form, tokens=(limit,)) if form else None
 
 
 def mixed_marks(connection: Any, column: ColumnSummary) -> str:

@@ -20,7 +20,6 @@ from factory_assets.cli.new.oddities import (
     mixed_marks,
     numbers_beside_texts,
     numbers_in_units,
-    numbers_with_limits,
     sentinels,
 )
 from factory_assets.cli.new.roles import TIMES
@@ -207,11 +206,6 @@ def _describe(
             or (mixed_marks(connection, column) if column.source in mixed else "")
             or (mixed_dates(connection, column) if column.source in days else ""),
             numbers=beside.get(column.source),
-            limits=(
-                numbers_with_limits(connection, column, delimiter)
-                if column.source in mixed and not beside[column.source]
-                else None
-            ),
             in_units=(
                 numbers_in_units(connection, column, delimiter)
                 if column.source in amounts

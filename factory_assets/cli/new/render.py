@@ -8,7 +8,7 @@ import yaml
 from factory_assets.cli.new.column_summary import ColumnSummary
 from factory_assets.cli.new.derived import sql_name
 from factory_assets.cli.new.header import MISSING_TOKENS
-from factory_assets.cli.new.oddities import AMOUNT, LIMITS, QUESTION
+from factory_assets.cli.new.oddities import AMOUNT, QUESTION
 from factory_assets.cli.new.profile import FileProfile
 from factory_assets.cli.new.recommend import Recommendation
 from factory_assets.cli.new.roles import TIMES, is_dispensable, personal_data_reason
@@ -124,8 +124,7 @@ def _contract(table: FileProfile, choices: Recommendation) -> Iterator[str]:
         splits = column in (choices.split.time, choices.split.group)
         if column is choices.target.column or (splits and is_dispensable(column, table.rows)):
             parts.append("nullable: false")
-        odd = column.oddity or _numbers(column, name) or _limits(column, name)
-        odd = odd or _in_units(column, name)
+        odd = column.oddity or _numbers(column, name) or _in_units(column, name)
         said = "; ".join(filter(None, (_values(column, table.rows), odd)))
         if why := personal_data_reason(column, table.examples(column)):
             said = f"{why}: personal data?"
@@ -150,19 +149,6 @@ def _numbers(column: ColumnSummary, name: str) -> str:
         how = f"the number {name}_number: {_sql(sql)} to clean.derive, and {name} to train.exclude"
     asked = f"numbers except for {texts}: {QUESTION}: {_listed(numbers.tokens)}, {how}"
     return "; ".join(filter(None, (asked, numbers.note)))
-
-
-def _limits(column: ColumnSummary, name: str) -> str:
-    """Tell how numbers become one column some of which are limits of what was measured."""
-    if column.limits is None:
-        return ""
-    number = column.limits.written or "TRY_CAST({} AS DOUBLE)"
-    number = number.replace("{}", f"ltrim({sql_name(name)}, '{LIMITS}')")
-    told = (
-        f"numbers, and limits such as {column.limits.tokens[0]!r}: if a limit may count as its "
-        f"number, add {name}_number: {_sql(number)} to clean.derive, and {name} to train.exclude"
-    )
-    return "; ".join(filter(None, (told, column.limits.note)))
 
 
 def _in_units(column: ColumnSummary, name: str) -> str:

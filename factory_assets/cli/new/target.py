@@ -295,7 +295,7 @@ def _task(target: ColumnSummary) -> Task:
         )
     most = min(MAX_CLASSES, target.present / 2)
     if target.type == "string" and target.distinct > most:
-        if beside := target.numbers or target.limits:
+        if beside := target.numbers:
             raise DataError(
                 f"target {target.source!r} has numbers, but also "
                 f"{_listed([repr(text[:20]) for text in beside.tokens[:_SHOWN]])}",

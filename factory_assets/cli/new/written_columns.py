@@ -97,13 +97,14 @@ class _Column:
     def _written(self, written: WrittenForm, note: str) -> ColumnForm:
         unit = self.unit if written.type == "float64" else Unit()
         bare = f"some numbers have no {unit.text}: do they mean the same?" * unit.sometimes
+        limit = "a limit such as <0.5 counts as 0.5: is that right?" * unit.limits
         return ColumnForm(
             written.type,
             self.form.tokens,
             written=written.sql.replace("{}", unit.sql),
             pattern=unit.around(written.pattern),
             unit=unit.text or written.unit,
-            note="; ".join(filter(None, (note, bare))),
+            note="; ".join(filter(None, (note, bare, limit))),
         )
 
 

@@ -98,6 +98,12 @@ MONEY = ("$", "€", "£", "¥", "EUR", "USD", "CHF", "GBP")
 _NO_UNIT = r"[0-9.,'\x{2019}\x{a0}\x{202f} +()\x{2212}-]"
 """Characters of numbers; what is left of one without them is its unit."""
 
+_LIMITS = "<>=\u2264\u2265"
+"""What stands before a number that is the limit of what could be measured."""
+
+_FEWEST_NUMBERS = 10
+"""Fewest different numbers beside limits; fewer may be names of categories."""
+
 _BLANK = "[ \u00a0\u202f]*"
 """What may stand between a number and its unit."""
 
@@ -250,11 +256,14 @@ class Unit:
     """Whether numbers other than 0 stand without it: 5k and 5000 may be the same."""
     padded: bool = False
     """Whether some have a blank at an end that a source keeps, as numbers from web pages have."""
+    limits: bool = False
+    """Whether some stand for what is below or above them, such as <0.5."""
 
     @property
     def sql(self) -> str:
         """What takes it from a text `{}`."""
-        sql = f"replace({{}}, '{_MINUS}', '-')" if self.typeset else "{}"
+        sql = f"ltrim({{}}, '{_LIMITS} ')" if self.limits else "{}"
+        sql = f"replace({sql}, '{_MINUS}', '-')" if self.typeset else sql
         sql = f"replace({sql}, {literal(self.text)}, '')" if self.text else sql
         sql = f"trim({sql})" if self.text or self.padded else sql
         if self.minus_behind:
@@ -266,6 +275,8 @@ class Unit:
 
         Another unit does not match: its numbers mean something else.
         """
+        if self.limits:
+            return f"([{_LIMITS}]+ *)?{replace(self, limits=False).around(pattern)}"
         if self.typeset:
             around = replace(self, typeset=False).around(pattern)
             return around.replace("[+-]", f"[+{_MINUS}-]")
@@ -283,22 +294,26 @@ class Unit:
 _NUMBER = f"{_NO_UNIT}*[0-9]{_NO_UNIT}*"
 """What is left of a text without it is its unit, with the blanks inside: k €, Mio. €."""
 
-_BESIDE = " \u00a0\u202f+()\u2212-"
+_BESIDE = f" \u00a0\u202f+()\u2212-{_LIMITS}"
 """What may stand between a number and its unit, or around both."""
+
+_IS_LIMIT = f"regexp_matches(text, '^[{_LIMITS}].*[0-9]')"
 
 _UNIT = f"trim(regexp_replace(text, {literal(_NUMBER)}, '', 'g'), {literal(_BESIDE)})"
 
 UNIT_SQL = (
     f"min({_UNIT}), max({_UNIT}), "
-    "bool_or(regexp_matches(text, '^[^0-9+(\\x{2212}-]')), bool_or(contains(text, '(')), "
+    f"bool_or(regexp_matches(text, '^[^0-9+({_MINUS}{_LIMITS}-]')), bool_or(contains(text, '(')), "
     "bool_or(regexp_matches(text, '[0-9] ?-[^0-9]*$')) "
     "AND NOT bool_or(regexp_matches(text, '^-|[0-9].*-.*[0-9]')), "
     f"bool_or(regexp_matches(text, {literal(f'[0-9].*[^{_NO_UNIT[1:]}.*[0-9]')})), "
     f"bool_or(contains(text, '{_MINUS}')), "
     f"bool_or({_UNIT} = '' AND regexp_matches(text, '[1-9]')), "
-    r"bool_or(regexp_matches(text, '^[\x{a0}\x{202f}]|[\x{a0}\x{202f}]$'))"
+    r"bool_or(regexp_matches(text, '^[\x{a0}\x{202f}]|[\x{a0}\x{202f}]$')), "
+    f"bool_or({_IS_LIMIT}) "
+    f"AND count(DISTINCT text) FILTER (NOT {_IS_LIMIT}) >= {_FEWEST_NUMBERS}"
 )
-"""What `unit_of` needs to know about the texts of a group, as SQL of nine values."""
+"""What `unit_of` needs to know about the texts of a group, as SQL of ten values."""
 
 
 def unit_of(
@@ -311,6 +326,7 @@ def unit_of(
     typeset: bool,
     is_bare: bool,
     padded: bool,
+    limits: bool,
 ) -> Unit:
     """Return the unit of texts that may be numbers; none if they have different ones.
 
@@ -323,7 +339,7 @@ def unit_of(
     if not is_one or (is_before and most not in ("", *MONEY)):
         return Unit()
     sometimes = is_bare and bool(most) and most not in MONEY
-    return Unit(most, brackets, minus_behind, typeset, sometimes, padded)
+    return Unit(most, brackets, minus_behind, typeset, sometimes, padded, limits)
 
 
 def is_unit(text: str) -> bool:

@@ -296,11 +296,10 @@ def test_classes_that_may_be_none_are_asked_about(
     assert ("fewer than" in written or "no value?" in written) == bool(asked)
 
 
-@pytest.mark.parametrize("other", ["failed", "<0.5"])
-def test_a_target_of_numbers_and_texts_is_told_which(other: str, tmp_path: Path) -> None:
-    rows = "".join(f"{i % 7},{other if i % 40 == 7 else f'{i * 1.25}'}\n" for i in range(200))
+def test_a_target_of_numbers_and_texts_is_told_which(tmp_path: Path) -> None:
+    rows = "".join(f"{i % 7},{'failed' if i % 40 == 7 else f'{i * 1.25}'}\n" for i in range(200))
     (tmp_path / "data.csv").write_text("x,y\n" + rows)
-    with pytest.raises(DataError, match=f"target 'y' has numbers, but also '{other}'; write"):
+    with pytest.raises(DataError, match="target 'y' has numbers, but also 'failed'; write"):
         new("apples", source=tmp_path / "data.csv", target="y", folder=tmp_path / "defs")
 
 

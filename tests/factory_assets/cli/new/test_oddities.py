@@ -65,7 +65,6 @@ def test_numbers_of_nines_far_from_the_others(
     ("cell", "asked"),
     [
         (lambda c, i: ("n/v", "zu alt")[i % 2] if i < 9 else c.randrange(90), "'n/v', 'zu alt'"),
-        (lambda c, i: "<0,5" if i < 9 else f"{c.randrange(90)},{c.randrange(10)}", "'<0,5'"),
         (lambda c, i: "other" if i < 9 else c.randrange(4), ""),
         (lambda c, i: f"{c.randrange(100):03}" if i else "n/v", ""),
         *in_long(
@@ -165,7 +164,7 @@ def test_numbers_beside_known_tokens_are_numbers(texts: tuple[str, ...], tmp_pat
 @pytest.mark.parametrize(
     ("number", "texts", "kind"),
     [
-        ("{},{}", ("<0,5", "-", "n.b."), "float64"),
+        ("{},{}", ("zu klein", "-", "n.b."), "float64"),
         ("{}.{}", ("zu hoch", "<1"), "float64"),
         ("1{}{}", ("zu alt",), "int64"),
         *in_long(
@@ -211,31 +210,36 @@ def test_an_answer_to_the_question_makes_numbers(
 
 
 @pytest.mark.parametrize(
-    ("cell", "limit"),
+    ("cell", "asked"),
     [
-        (lambda c, i: ("<0,5", "≤ 1", ">1.000,5")[i // 4 % 3] if i % 4 == 0 else f"{i},5", "<0,5"),
-        (lambda c, i: "<5,0" if i % 4 == 0 else f"{i},5", "<5,0"),
-        (lambda c, i: ("<18", "18-25")[i % 2] if i % 4 == 0 else f"{i}", ""),
-        *in_long([(lambda c, i: f"{'<' * (i % 3 == 0)}0.{c.randrange(1, 90)}", "<0.")]),
+        (lambda c, i: ("<0,5", "≤ 1", ">1.000,5")[i // 4 % 3] if i % 4 == 0 else f"{i},5", True),
+        (lambda c, i: "<5,0" if i % 4 == 0 else f"{i},5", True),
+        (lambda c, i: "<0.5 mg/l" if i < 9 else f"{i}.5 mg/l", True),
+        (lambda c, i: "<0.5" if i < 9 else f"{i % 9}.5", False),
+        (lambda c, i: ("<18", "18-25")[i // 4 % 2] if i % 4 == 0 else f"{i}", False),
+        *in_long([(lambda c, i: f"{'<' * (i % 3 == 0)}0.{c.randrange(1, 90)}", True)]),
     ],
 )
-def test_limits_among_numbers_are_told_and_become_numbers(
-    cell: Callable[[random.Random, int], object], limit: str, tmp_path: Path, home: Home
+def test_limits_among_numbers_become_numbers_and_are_asked_about(
+    cell: Callable[[random.Random, int], object], asked: bool, tmp_path: Path, home: Home
 ) -> None:
-    told = _comment(tmp_path, "level", cell)
-    start, end = "numbers, and limits such as '", " to clean.derive, and level to train.exclude"
-    assert told.partition(start)[2].startswith(limit or told) == bool(limit), told
-    if not limit:
-        return
-    derived = told.partition("its number, add ")[2].partition(end)[0]
-    file = tmp_path / "defs" / "drafted" / "defs.yaml"
-    file.write_text(
-        file.read_text().replace("  split:", f"  clean:\n    derive:\n      {derived}\n  split:")
-    )
-    pipeline = load_pipeline(file.parent)
-    values = column(clean(pipeline, ingest(pipeline, home), home).snapshot, home, "level_number")
+    assert ("a limit such as <0.5 counts as 0.5" in _comment(tmp_path, "level", cell)) == asked
+    pipeline = load_pipeline(tmp_path / "defs" / "drafted")
+    values = column(clean(pipeline, ingest(pipeline, home), home).snapshot, home, "level")
     assert (len(values), values.count(None)) == (200, 0)
-    assert limit != "<0,5" or {0.5, 1.0, 1000.5, 199.5} < {*values}
+    assert {float if asked else str} == {type(value) for value in values}
+    if cell(random.Random(3), 0) == "<0,5":
+        assert {0.5, 1.0, 1000.5, 199.5} < {*values}
+
+
+def test_a_target_of_limits_and_numbers_is_a_number(tmp_path: Path) -> None:
+    rows = "".join(
+        f"{i % 7}.5,{'<2,5' if i % 5 == 0 else f'{i % 40},5'}\n".replace(",", ";", 1)
+        for i in range(200)
+    )
+    spec = drafted(tmp_path, "size;load\n" + rows, "load").spec
+    assert (spec.training.target, spec.training.task) == ("load", "regression")
+    assert "a limit such as <0.5 counts as 0.5: is that right?" in draft_text(tmp_path)
 
 
 _UNITS = "numbers in several units, "
