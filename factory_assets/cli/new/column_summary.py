@@ -32,6 +32,8 @@ class ColumnForm:
     """Whether its texts stand in brackets, as several values do, but intervals too."""
     note: str = ""
     """A question about this reading, for somebody who knows the column."""
+    no_numbers: tuple[str, ...] = ()
+    """The few texts among its numbers that count as no value, though they may mean something."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +63,6 @@ class ColumnSummary(ColumnForm):
     oddity: str = ""
     """A question that quotes values unlike the others."""
     numbers: ColumnForm | None = None
-    """How a text is read if its `tokens`, the few values that are no numbers, mean no value."""
+    """How a text is read if the few values that are no numbers mean no value."""
     in_units: ColumnForm | None = None
     """How the number in a text is read that has one of several units, which are its `tokens`."""

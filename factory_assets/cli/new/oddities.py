@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from factory_assets.cli.new.column_summary import ColumnForm, ColumnSummary
+from factory_assets.cli.new.column_summary import MAX_LISTED_VALUES, ColumnForm, ColumnSummary
 from factory_assets.cli.new.column_types import NON_TEXT_MISSING_TOKENS
+from factory_assets.cli.new.roles import personal_data_reason
 from factory_assets.cli.new.written_columns import read_written
 from factory_assets.cli.new.written_forms import ENGLISH, GERMAN, MONEY, is_unit
 from factory_assets.data.contract.sql_types import looks_like_sql
@@ -28,8 +29,8 @@ refuse it."""
 _FEWEST_ROWS = 2
 """Fewest rows of a number that stands for something: a single one may be a slip."""
 
-_FEWEST_NUMBERS = 10
-"""Fewest different numbers beside a text; fewer may be names of categories."""
+_FEWEST_NUMBERS = MAX_LISTED_VALUES + 1
+"""Fewest different numbers beside a text; fewer may be names of categories or classes."""
 
 _NUMBERS, _FEW_TEXTS, _MOST_TEXTS = 0.95, 3, 8
 """Share of the values that are numbers, and how many different texts may be among them: codes have
@@ -112,9 +113,10 @@ def _codes_beside(end: float) -> Sequence[float]:
 def numbers_beside_texts(
     connection: Any, column: ColumnSummary, delimiter: str
 ) -> ColumnForm | None:
-    """Return how the numbers of a column are read, and the few texts beside them as its tokens.
+    """Return how the numbers of a column are read if the few texts beside them mean no value.
 
-    None if there are no such texts, or so many that they may be names of categories.
+    None if there are no such texts, or so many that they may be names of categories, or if it may
+    be personal data, of which a draft quotes nothing.
 
     Args:
         connection: with the view `typed` of all rows.
@@ -141,8 +143,20 @@ def numbers_beside_texts(
         return None
     only = f"(SELECT '' AS name, {column.cell} AS text FROM typed WHERE {is_number})"
     form = _form(connection, only, delimiter)
-    tokens = (*(text for text, _ in texts), *(text for text, _, is_known in found if is_known))
-    return replace(form, tokens=tokens) if form else None
+    if form is None or _is_personal(connection, column):
+        return None
+    beside = tuple(text for text, _ in texts)
+    tokens = (*beside, *(text for text, _, is_known in found if is_known))
+    asked = "the texts in missing count as no value: is that right?"
+    note = "; ".join(filter(None, (asked, form.note)))
+    return replace(form, tokens=tokens, note=note, no_numbers=beside)
+
+
+def _is_personal(connection: Any, column: ColumnSummary) -> bool:
+    rows = connection.execute(
+        f"SELECT DISTINCT {column.cell} FROM typed WHERE {column.cell} IS NOT NULL LIMIT 500"
+    )
+    return personal_data_reason(column, [text for (text,) in rows.fetchall()]) is not None
 
 
 def mixed_marks(connection: Any, column: ColumnSummary) -> str:

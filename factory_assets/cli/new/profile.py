@@ -27,6 +27,7 @@ from factory_assets.cli.new.series import Panel, UnitSeries, find_panel, find_se
 from factory_assets.data.leakage.sample import draw_sample
 from factory_resources.errors import SourceError
 from factory_resources.sources.files.delimited_text import TextRules
+from factory_resources.sources.files.reader import SourceTable
 from factory_resources.sql.engine import WIDE, engine_errors
 from factory_resources.sql.shared_engines import SharedEngines
 from factory_resources.sql.spelling import unified_sql
@@ -106,14 +107,10 @@ def profile(source: Path) -> FileProfile:
             engine_errors(raw.name, SourceError, "check the file"),
         ):
             forms = column_forms(connection, raw, files.delimiter)
-            typed = store_typed(connection, raw, forms, Path(scratch))
-            items = [(f"c{place}", *item) for place, item in enumerate(forms.items())]
-            columns = list[ColumnSummary]()
-            for start in range(0, len(items), _CHUNK):
-                chunk = items[start : start + _CHUNK]
-                show_typed(connection, typed, [cell for cell, _, _ in chunk])
-                columns += _describe(connection, raw.rows, chunk, files.delimiter)
-            show_typed(connection, typed, [cell for cell, _, _ in items])
+            columns = _typed_columns(connection, raw, forms, Path(scratch), files.delimiter)
+            if numbers := {c.source: c.numbers for c in columns if c.numbers}:
+                forms |= numbers
+                columns = _typed_columns(connection, raw, forms, Path(scratch), files.delimiter)
             if files.headers and all(c.type == "string" and not c.pattern for c in columns):
                 raise SourceError(
                     f"repeats the names of its columns in {files.headers} lines below the first",
@@ -145,6 +142,25 @@ def profile(source: Path) -> FileProfile:
         series,
         panel,
     )
+
+
+def _typed_columns(
+    connection: Any,
+    raw: SourceTable,
+    forms: Mapping[str, ColumnForm],
+    scratch: Path,
+    delimiter: str,
+) -> list[ColumnSummary]:
+    """Make the rows, typed by these forms, the view `typed`, and describe its columns."""
+    typed = store_typed(connection, raw, forms, scratch)
+    items = [(f"c{place}", *item) for place, item in enumerate(forms.items())]
+    columns = list[ColumnSummary]()
+    for start in range(0, len(items), _CHUNK):
+        chunk = items[start : start + _CHUNK]
+        show_typed(connection, typed, [cell for cell, _, _ in chunk])
+        columns += _describe(connection, raw.rows, chunk, delimiter)
+    show_typed(connection, typed, [cell for cell, _, _ in items])
+    return columns
 
 
 def _unified(connection: Any, sample: "pa.Table", cells: Sequence[str]) -> "pa.Table":

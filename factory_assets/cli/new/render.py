@@ -8,7 +8,7 @@ import yaml
 from factory_assets.cli.new.column_summary import ColumnSummary
 from factory_assets.cli.new.derived import sql_name
 from factory_assets.cli.new.header import MISSING_TOKENS
-from factory_assets.cli.new.oddities import AMOUNT, QUESTION
+from factory_assets.cli.new.oddities import AMOUNT
 from factory_assets.cli.new.profile import FileProfile
 from factory_assets.cli.new.recommend import Recommendation
 from factory_assets.cli.new.roles import TIMES, is_dispensable, personal_data_reason
@@ -124,7 +124,7 @@ def _contract(table: FileProfile, choices: Recommendation) -> Iterator[str]:
         splits = column in (choices.split.time, choices.split.group)
         if column is choices.target.column or (splits and is_dispensable(column, table.rows)):
             parts.append("nullable: false")
-        odd = column.oddity or _numbers(column, name) or _in_units(column, name)
+        odd = column.oddity or _in_units(column, name)
         said = "; ".join(filter(None, (_values(column, table.rows), odd)))
         if why := personal_data_reason(column, table.examples(column)):
             said = f"{why}: personal data?"
@@ -136,19 +136,6 @@ def _contract(table: FileProfile, choices: Recommendation) -> Iterator[str]:
     width = min(88, max(len(entry) for entry, _ in entries))
     for entry, said in entries:
         yield f"{entry:<{width}}  {comment(said)}"
-
-
-def _numbers(column: ColumnSummary, name: str) -> str:
-    """Ask about the few texts among numbers, and tell how the column becomes a number."""
-    if column.numbers is None:
-        return ""
-    numbers, texts = column.numbers, ", ".join(repr(text[:20]) for text in column.numbers.tokens)
-    how = f"with type: {numbers.type}"
-    if numbers.written:
-        sql = numbers.written.replace("{}", sql_name(name))
-        how = f"the number {name}_number: {_sql(sql)} to clean.derive, and {name} to train.exclude"
-    asked = f"numbers except for {texts}: {QUESTION}: {_listed(numbers.tokens)}, {how}"
-    return "; ".join(filter(None, (asked, numbers.note)))
 
 
 def _in_units(column: ColumnSummary, name: str) -> str:

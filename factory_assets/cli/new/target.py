@@ -280,6 +280,13 @@ def _task(target: ColumnSummary) -> Task:
 
     Numbers of which the average one is in few rows are none, which training cannot know.
     """
+    if target.no_numbers:
+        raise DataError(
+            f"target {target.source!r} has numbers, but also "
+            f"{_listed([repr(text[:20]) for text in target.no_numbers[:_SHOWN]])}",
+            remedy="write numbers alone in the file, and nothing where there is none; or, if they "
+            "are codes of classes, a letter before each",
+        )
     is_count = target.distinct > min(MAX_LISTED_VALUES, max(2, target.present / _ROWS_OF_CLASS))
     if target.type in ("int64", "float64") and (is_count or not _is_whole(target)):
         return "regression"
@@ -295,12 +302,6 @@ def _task(target: ColumnSummary) -> Task:
         )
     most = min(MAX_CLASSES, target.present / 2)
     if target.type == "string" and target.distinct > most:
-        if beside := target.numbers:
-            raise DataError(
-                f"target {target.source!r} has numbers, but also "
-                f"{_listed([repr(text[:20]) for text in beside.tokens[:_SHOWN]])}",
-                remedy="write numbers alone in the file, and nothing where there is none",
-            )
         raise DataError(
             f"target {target.source!r} has {target.distinct} different texts "
             f"in {target.present} rows",
