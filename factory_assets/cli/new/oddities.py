@@ -13,7 +13,7 @@ from factory_assets.cli.new.column_summary import MAX_LISTED_VALUES, ColumnForm,
 from factory_assets.cli.new.column_types import NON_TEXT_MISSING_TOKENS
 from factory_assets.cli.new.roles import personal_data_reason
 from factory_assets.cli.new.written_columns import read_written
-from factory_assets.cli.new.written_forms import ENGLISH, GERMAN, MONEY, is_unit
+from factory_assets.cli.new.written_forms import ENGLISH, GERMAN, LIMITS, MONEY, is_unit
 from factory_assets.data.contract.sql_types import looks_like_sql
 from factory_assets.spec.contract import ColumnType
 from factory_resources.sql.engine import literal
@@ -36,7 +36,7 @@ _NUMBERS, _FEW_TEXTS, _MOST_TEXTS = 0.95, 3, 8
 """Share of the values that are numbers, and how many different texts may be among them: codes have
 more. More than a few must each have several rows, and a single one may be more frequent."""
 
-_NUMBER = literal(f"{ENGLISH.pattern}|{GERMAN.pattern}")
+_NUMBER = literal(f"([{LIMITS}]+ *)?({ENGLISH.pattern}|{GERMAN.pattern})")
 
 _MARKED = (ENGLISH, GERMAN)
 

@@ -98,7 +98,7 @@ MONEY = ("$", "€", "£", "¥", "EUR", "USD", "CHF", "GBP")
 _NO_UNIT = r"[0-9.,'\x{2019}\x{a0}\x{202f} +()\x{2212}-]"
 """Characters of numbers; what is left of one without them is its unit."""
 
-_LIMITS = "<>=\u2264\u2265"
+LIMITS = "<>=\u2264\u2265"
 """What stands before a number that is the limit of what could be measured."""
 
 _FEWEST_NUMBERS = 10
@@ -262,7 +262,7 @@ class Unit:
     @property
     def sql(self) -> str:
         """What takes it from a text `{}`."""
-        sql = f"ltrim({{}}, '{_LIMITS} ')" if self.limits else "{}"
+        sql = f"ltrim({{}}, '{LIMITS} ')" if self.limits else "{}"
         sql = f"replace({sql}, '{_MINUS}', '-')" if self.typeset else sql
         sql = f"replace({sql}, {literal(self.text)}, '')" if self.text else sql
         sql = f"trim({sql})" if self.text or self.padded else sql
@@ -276,7 +276,7 @@ class Unit:
         Another unit does not match: its numbers mean something else.
         """
         if self.limits:
-            return f"([{_LIMITS}]+ *)?{replace(self, limits=False).around(pattern)}"
+            return f"([{LIMITS}]+ *)?{replace(self, limits=False).around(pattern)}"
         if self.typeset:
             around = replace(self, typeset=False).around(pattern)
             return around.replace("[+-]", f"[+{_MINUS}-]")
@@ -294,16 +294,16 @@ class Unit:
 _NUMBER = f"{_NO_UNIT}*[0-9]{_NO_UNIT}*"
 """What is left of a text without it is its unit, with the blanks inside: k €, Mio. €."""
 
-_BESIDE = f" \u00a0\u202f+()\u2212-{_LIMITS}"
+_BESIDE = f" \u00a0\u202f+()\u2212-{LIMITS}"
 """What may stand between a number and its unit, or around both."""
 
-_IS_LIMIT = f"regexp_matches(text, '^[{_LIMITS}].*[0-9]')"
+_IS_LIMIT = f"regexp_matches(text, '^[{LIMITS}].*[0-9]')"
 
 _UNIT = f"trim(regexp_replace(text, {literal(_NUMBER)}, '', 'g'), {literal(_BESIDE)})"
 
 UNIT_SQL = (
     f"min({_UNIT}), max({_UNIT}), "
-    f"bool_or(regexp_matches(text, '^[^0-9+({_MINUS}{_LIMITS}-]')), bool_or(contains(text, '(')), "
+    f"bool_or(regexp_matches(text, '^[^0-9+({_MINUS}{LIMITS}-]')), bool_or(contains(text, '(')), "
     "bool_or(regexp_matches(text, '[0-9] ?-[^0-9]*$')) "
     "AND NOT bool_or(regexp_matches(text, '^-|[0-9].*-.*[0-9]')), "
     f"bool_or(regexp_matches(text, {literal(f'[0-9].*[^{_NO_UNIT[1:]}.*[0-9]')})), "

@@ -179,7 +179,7 @@ def test_numbers_beside_known_tokens_are_numbers(texts: tuple[str, ...], tmp_pat
     ("number", "texts", "kind"),
     [
         ("{},{}", ("zu klein", "-", "n.b."), "float64"),
-        ("{}.{}", ("zu hoch", "<1"), "float64"),
+        ("{}.{}", ("n.n.", "<1"), "float64"),
         ("1{}{}", ("zu alt",), "int64"),
         *in_long(
             [
@@ -202,7 +202,8 @@ def test_texts_among_numbers_become_no_values(
     assert len(values) == 200
     known = {type(value).__name__ for value in values if value is not None}
     assert known == {kind.removesuffix("64")}
-    assert values.count(None) == 10
+    nothing = [i for i in range(10) if not texts[i % len(texts)].startswith(("<", ">"))]
+    assert values.count(None) == len(nothing)
 
 
 @pytest.mark.parametrize(
@@ -212,7 +213,7 @@ def test_texts_among_numbers_become_no_values(
         (lambda c, i: "<5,0" if i % 4 == 0 else f"{i},5", True),
         (lambda c, i: "<0.5 mg/l" if i < 9 else f"{i}.5 mg/l", True),
         (lambda c, i: "<0.5" if i < 9 else f"{i % 9}.5", False),
-        (lambda c, i: ("<18", "18-25")[i // 4 % 2] if i % 4 == 0 else f"{i}", False),
+        (lambda c, i: ("<18", f"{i}-{i + 7}")[i // 4 % 2] if i % 4 == 0 else f"{i}", False),
         *in_long([(lambda c, i: f"{'<' * (i % 3 == 0)}0.{c.randrange(1, 90)}", True)]),
     ],
 )
