@@ -54,8 +54,8 @@ _DAY = re.compile("(19|20)[0-9]{6}([0-9]{4}([0-9]{2})?)?")
 
 _MONTH = re.compile("(19|20)[0-9]{2}(0[1-9]|1[0-2])")
 
-_SINCE_1970 = re.compile("1[0-9]{9}([0-9]{3})?")
-"""Seconds or milliseconds, from 2001 to 2033."""
+_SINCE_1970 = re.compile(r"1[0-9]{9}([0-9]{3}|\.[0-9]{1,9})?")
+"""Seconds, with or without a fraction, or milliseconds, from 2001 to 2033."""
 
 _TIMES = frozenset(
     ("ts", "time", "timestamp", "datetime", "epoch", "unixtime", "date", "at", "zeit")
@@ -78,7 +78,7 @@ _MONTHS = frozenset(
 
 
 def _may_be_time(text: str, name: str) -> bool:
-    """Whether a whole number may say when something happened."""
+    """Whether a number may say when something happened."""
     words = {*words_of(name)}
     return bool(
         _DAY.fullmatch(text)
@@ -189,7 +189,7 @@ def _may_be_written(kind: ColumnType, name: str, ends: tuple[str, str], has_poin
     match kind:
         case "string":
             return all(re.search("[0-9]", text) for text in ends)
-        case "int64" if all(_may_be_time(text, name) for text in ends):
+        case "int64" | "float64" if all(_may_be_time(text, name) for text in ends):
             return True
         case "int64" | "float64":
             return has_point and all(re.fullmatch(GERMAN.pattern, text) for text in ends)

@@ -90,6 +90,8 @@ class _Column:
             written = other if proven.months_first == {other.month_first} else written
             first, last = ("month", "day") if written.month_first else ("day", "month")
             note = f"read with the {first} first, though the {last} fits there too: is that right?"
+        if self.native and (time := next((f for f in self.fitting if f.type == "timestamp"), None)):
+            return self._written(time, "")
         if self.native and written is not GERMAN:
             return replace(self.form, note=note) if note else None
         return self._written(written, note) if written else None

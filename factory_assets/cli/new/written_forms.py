@@ -201,6 +201,8 @@ def _dates() -> Iterator[WrittenForm]:
     for pattern, factor in (("1[0-9]{9}", 1_000_000), ("1[0-9]{12}", 1000)):
         sql = f"make_timestamp(TRY_CAST({{}} AS BIGINT) * {factor})"
         yield WrittenForm("timestamp", sql, pattern)
+    micro = "make_timestamp(CAST(TRY_CAST({} AS DECIMAL(19, 9)) * 1000000 AS BIGINT))"
+    yield WrittenForm("timestamp", micro, r"1[0-9]{9}(\.[0-9]{1,9})?")
     yield from map(_moment, (*_WITHOUT_CLOCK, _FRENCH))
 
 
