@@ -217,6 +217,7 @@ def test_no_page_is_wider_than_its_window(
             f"/audit/answers/{audited.answer}",
             f"/audit/files/{digest}?line=9",
             "/audit/search?q=jane",
+            f"/audit/search?q={digest}",
             "/audit/entries/7",
             "/audit/verify",
             "/audit/ai-act/apples",
