@@ -48,11 +48,14 @@ def pages(home: Home, log: AccessLog, cookie: str, *, secure: bool = False) -> S
         routes=[
             Route("/", made.overview, methods=["GET"]),
             Route("/me", made.me, methods=["GET"]),
+            Route("/me/passkeys", _back, methods=["GET"]),
             Route("/me/passkeys", made.add_passkey, methods=["POST"]),
             Route("/me/passkeys/options", made.passkey_options, methods=["POST"]),
+            Route("/me/passkeys/remove", _back, methods=["GET"]),
             Route("/me/passkeys/remove", made.remove_passkey, methods=["POST"]),
             Route(candidate, made.approval, methods=["GET"]),
             Route(candidate, made.decide, methods=["POST"]),
+            Route(f"{candidate}/passkey", _back, methods=["GET"]),
             Route(f"{candidate}/passkey", made.decide_by_passkey, methods=["POST"]),
             Route(f"{candidate}/passkey/options", made.decision_options, methods=["POST"]),
         ],
@@ -196,6 +199,11 @@ class _Pages:
     def _page(self, request: Request, name: str, status: int = 200, **values: Any) -> Response:
         visitor, token = visitor_of(request.scope), self._forms.token(request)
         return page(name, status, visitor=visitor, form_token=token, **values)
+
+
+async def _back(request: Request) -> Response:
+    """Lead from the address of a form, where a browser is after its answer, to the form's page."""
+    return RedirectResponse(request.url.path.rpartition("/")[0], 303)
 
 
 def _named(request: Request) -> tuple[str, int]:

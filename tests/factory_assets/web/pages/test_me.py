@@ -64,6 +64,21 @@ def test_other_methods_get_a_page_too(home: Home, browse: Browse) -> None:
     assert mistakes_of(answer.text) == []
 
 
+@pytest.mark.parametrize(
+    ("sent_to", "shows"),
+    [
+        ("/me/passkeys", "/me"),
+        ("/me/passkeys/remove", "/me"),
+        ("/approvals/apples/1/passkey", "/approvals/apples/1"),
+    ],
+)
+def test_the_address_to_which_a_form_was_sent_leads_to_its_page(
+    home: Home, browse: Browse, sent_to: str, shows: str
+) -> None:
+    """A browser is there after a passkey decided or was refused."""
+    assert browse(home).get(sent_to).url.path == shows
+
+
 @pytest.mark.parametrize("theme", [0, 1])
 def test_text_has_enough_contrast(theme: int) -> None:
     """WCAG 2.2, 1.4.3: 4.5 for text; 1.4.11: 3 for the borders of controls."""
