@@ -157,11 +157,13 @@ def _freshness(contract: Contract, newest: str | None, now: datetime) -> TableCh
         remedy = "correct such rows, or send them to quarantine by a `range` in the contract"
         return TableCheck("freshness", False, says, blocking=True, remedy=remedy)
     passed = age <= age_limit(fresh.within)
-    says = f"the newest {fresh.column!r} is {newest}, {_age_in_words(age)} old"
+    # The age would change what an approver is shown of data that is too old while they read it.
+    too_old = f"older than the contract allows ({fresh.within})"
+    compared = f"{_age_in_words(age)} old" if passed else too_old
     return TableCheck(
         "freshness",
         passed,
-        says if passed else f"{says}; the contract allows {fresh.within}",
+        f"the newest {fresh.column!r} is {newest}, {compared}",
         blocking=True,
         remedy=remedy,
         numbers={"newest": newest, "age [h]": round(age / timedelta(hours=1), 2)},
