@@ -65,4 +65,4 @@ class ColumnSummary(ColumnForm):
     numbers: ColumnForm | None = None
     """How a text is read if the few values that are no numbers mean no value."""
     in_units: ColumnForm | None = None
-    """How the number in a text is read that has one of several units, which are its `tokens`."""
+    """How the number in a text is read that has a unit; its `tokens` are all units."""

@@ -1,5 +1,5 @@
 """Notice values that may mean "no value", -999 among ages, a few texts among numbers; and numbers
-in several units.
+with units.
 
 Only the owner of the data knows, so that a draft asks.
 """
@@ -214,7 +214,8 @@ def mixed_dates(connection: Any, column: ColumnSummary) -> str:
 def numbers_in_units(connection: Any, column: ColumnSummary, delimiter: str) -> ColumnForm | None:
     """Return how the numbers of a column are read, and their units as its tokens.
 
-    None if there are not several units, or so many that they may be letters of codes.
+    Of a single one, as of $450k, parts stand on both sides: else these were no texts. None if there
+    is no unit, or so many that they may be letters of codes.
 
     Args:
         connection: with the view `typed` of all rows.
@@ -227,7 +228,7 @@ def numbers_in_units(connection: Any, column: ColumnSummary, delimiter: str) -> 
         f"GROUP BY 1 ORDER BY 1 LIMIT {_MOST_UNITS + 1}"
     ).fetchall()
     are_units = all(is_unit(unit) and rows >= _FEWEST_ROWS for unit, rows in found)
-    if not are_units or not 2 <= len(found) <= _MOST_UNITS:
+    if not are_units or not 1 <= len(found) <= _MOST_UNITS:
         return None
     only = f"(SELECT '' AS name, regexp_extract({column.cell}, {amount}) AS text {known})"
     form = _form(connection, only, delimiter)

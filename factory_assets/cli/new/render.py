@@ -139,17 +139,20 @@ def _contract(table: FileProfile, choices: Recommendation) -> Iterator[str]:
 
 
 def _in_units(column: ColumnSummary, name: str) -> str:
-    """Tell how numbers in several units become one column of numbers and one of units."""
+    """Tell how numbers with units become one column of numbers and, of several, one of units."""
     if column.in_units is None:
         return ""
     text, amount = sql_name(name), literal(AMOUNT)
     number = column.in_units.written or "TRY_CAST({} AS DOUBLE)"
     number = number.replace("{}", f"regexp_extract({text}, {amount})")
-    unit = f"trim(regexp_replace({text}, {amount}, ''))"
+    units, derived = column.in_units.tokens, f"{name}_number: {_sql(number)}"
+    several = "several units, " * (len(units) > 1)
+    if several:
+        unit = f"trim(regexp_replace({text}, {amount}, ''))"
+        derived += f" and {name}_unit: {_sql(unit)}"
     told = (
-        f"numbers in several units, {', '.join(map(repr, column.in_units.tokens))}: add "
-        f"{name}_number: {_sql(number)} and {name}_unit: {_sql(unit)} to clean.derive, and {name} "
-        "to train.exclude"
+        f"numbers in {several}{', '.join(map(repr, units))}: add {derived} to clean.derive, and "
+        f"{name} to train.exclude"
     )
     return "; ".join(filter(None, (told, column.in_units.note)))
 
@@ -212,9 +215,14 @@ def _values(column: ColumnSummary, rows: int) -> str:
 def _short(value: Any, most: int = 20) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    full = f"{value:.6g}" if isinstance(value, float) else str(value)
+    full = _rounded(value) if isinstance(value, float) else str(value)
     safe = printable(full)
     return safe if len(safe) <= most else f"{safe[: most - 3]}..."
+
+
+def _rounded(number: float) -> str:
+    # Six digits of larger ones would hide in what two numbers differ.
+    return f"{number:.0f}" if 1e6 <= abs(number) < 1e15 else f"{number:.6g}"
 
 
 def _split(choices: Recommendation, target: str) -> Iterator[str]:

@@ -69,7 +69,7 @@ def why_excluded(column: ColumnSummary, name: str, rows: int) -> str:
         and column.present > MAX_LISTED_VALUES
         and column.distinct > column.present * 0.9
     ):
-        units = ": numbers in several units, see the contract" if column.in_units else ""
+        units = ": numbers with units, see the contract" if column.in_units else ""
         return f"is different in nearly every row{units}"
     counts_up = column.type == "int64" and column.high - column.low + 1 == column.present
     named = column.type == "int64" and _is_named(column, name)

@@ -296,9 +296,8 @@ def _task(target: ColumnSummary) -> Task:
         )
     if target.in_units and target.distinct > target.present / _ROWS_OF_CLASS:
         raise DataError(
-            f"target {target.source!r} has numbers in several units: "
-            f"{', '.join(target.in_units.tokens)}",
-            remedy="write them in one unit in the file",
+            f"target {target.source!r} has numbers with units: {', '.join(target.in_units.tokens)}",
+            remedy="write them in one unit, and without it, in the file",
         )
     most = min(MAX_CLASSES, target.present / 2)
     if target.type == "string" and target.distinct > most:

@@ -290,9 +290,23 @@ def test_numbers_in_several_units_are_told_and_become_columns(
         assert read == (float(plain) if plain else None)
 
 
+def test_numbers_between_two_parts_of_a_unit_are_told(tmp_path: Path) -> None:
+    comment = _comment(tmp_path, "price", lambda c, i: f"${c.randrange(900)}k")
+    assert (
+        "numbers in '$k': add price_number: "
+        "TRY_CAST(regexp_extract(price, '[+-]?[0-9](.*[0-9])?') AS DOUBLE) to clean.derive, and "
+        "price to train.exclude"
+    ) in comment
+
+
+def test_the_smallest_and_the_largest_of_large_numbers_are_told_in_full(tmp_path: Path) -> None:
+    turnover = _comment(tmp_path, "turnover", lambda c, i: f"{1e9 + i / 4}")
+    assert turnover == "1000000000 to 1000000050"
+
+
 def test_a_target_of_numbers_in_several_units_is_no_class(tmp_path: Path) -> None:
     rows = "".join(f"{i % 7}.5,{i * 7 % 60} {'kg' if i % 2 else 'g'}\n" for i in range(200))
-    with pytest.raises(DataError, match="'load' has numbers in several units: g, kg; write them"):
+    with pytest.raises(DataError, match="'load' has numbers with units: g, kg; write them"):
         drafted(tmp_path, "size,load\n" + rows, "load")
     rooms = "".join(f"{i * 7 % 19}.5,{i % 12}{'AB'[i % 24 // 12]}\n" for i in range(200))
     assert drafted(tmp_path, "size,room\n" + rooms, "room").spec.training.task == "multiclass"
