@@ -13,7 +13,8 @@ import click
 
 from factory_assets.cli.config_folder import config_folder
 from factory_assets.declarations.people import add_person, person_text, require_new_person
-from factory_resources.errors import KeyFileError
+from factory_assets.web.door.doorkeeper import Doorkeeper
+from factory_resources.errors import KeyFileError, RefusedError
 from factory_resources.security import personal_keys
 from factory_resources.security.personal_keys import PersonalKey
 
@@ -44,9 +45,18 @@ def new_key(name: str, out: Path | None, roles: Sequence[str]) -> str:
     wrote = f"wrote {file}, and its public line {file.name}.pub"
     if roles:
         people = add_person(name, roles, public)
-        return f"{wrote}\nadded {name} to {people}: {', '.join(roles)}"
+        return f"{wrote}\nadded {name} to {people}: {', '.join(roles)}{_without_links()}"
     text = person_text(name, ["approver"], public)
     return f"{wrote}\nadd to people.yaml, beside the pipelines, with the person's roles:\n{text}"
+
+
+def _without_links() -> str:
+    """Tell whoever came into the factory's pages by a link if that works no more."""
+    try:
+        Doorkeeper().owner()
+    except RefusedError as error:
+        return f"\na link of `factory login` lets nobody in: {error.what}; {error.remedy}"
+    return ""
 
 
 def unlock(file: Path | None, purpose: str) -> PersonalKey:

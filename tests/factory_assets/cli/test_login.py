@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from factory_assets.cli.key import new_key
 from factory_assets.cli.login import login_link, new_link, set_password
 from factory_assets.cli.running import recorded_process, running_file
 from factory_resources.errors import FactoryError, KeyFileError, RefusedError
@@ -67,6 +68,18 @@ def test_a_link_that_would_let_nobody_in_is_not_made(
     assert LoginLinks(home)._file.read_bytes() == made
     people.write_text(f"ann:\n  roles: [auditor]\n  account: {account_name()}\n", encoding="utf-8")
     assert login_link(home, address).startswith(address)
+
+
+def test_who_makes_a_key_is_told_that_links_let_nobody_in_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACTORY_DEFS", str(tmp_path))
+    monkeypatch.setenv("FACTORY_PASSPHRASE", "long enough")
+    told = "a link of `factory login` lets nobody in: nobody in people.yaml has the account"
+    assert told in new_key("jane", tmp_path / "jane.key", ["approver"])
+    with (tmp_path / "people.yaml").open("a") as people:
+        people.write(f"  account: {account_name()}\n")
+    assert told not in new_key("bob", tmp_path / "bob.key", ["engineer"])
 
 
 def test_a_factory_that_was_killed_has_no_link(
