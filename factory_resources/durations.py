@@ -10,8 +10,11 @@ _UNITS = {"min": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _LENGTH = re.compile(r"(\d{1,6})(min|h|d|w)")
 
 
-def seconds_of(text: str) -> int:
+def seconds_of(text: str, where: str = "") -> int:
     """Return the seconds of a duration such as `30d`.
+
+    Args:
+        where: the setting that has it, for a message.
 
     Raises:
         UnknownNameError: the text is not a duration.
@@ -19,7 +22,9 @@ def seconds_of(text: str) -> int:
     match = _LENGTH.fullmatch(text)
     if not match:
         raise UnknownNameError(
-            f"{text!r} is not a duration", remedy="write a number and min, h, d or w, as in 30d"
+            f"{text!r} is not a duration",
+            where=where,
+            remedy="write a number and min, h, d or w, as in 30d",
         )
     return int(match[1]) * _UNITS[match[2]]
 

@@ -66,7 +66,8 @@ def collect_garbage(older_than: str | None, versions: int | None, apply: bool) -
         UnknownNameError: `older_than` is not a duration.
         DeclarationError: `factory.yaml` is wrong.
     """
-    seconds = seconds_of(older_than or os.environ.get(RETENTION_VARIABLE) or DEFAULT)
+    kept_for = os.environ.get(RETENTION_VARIABLE) or DEFAULT
+    seconds = seconds_of(older_than) if older_than else seconds_of(kept_for, RETENTION_VARIABLE)
     newest = versions or _declared_versions()
     home = Home.from_env()
     if not home.path.is_dir():

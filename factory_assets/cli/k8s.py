@@ -239,7 +239,7 @@ def _amounts() -> dict[str, str]:
     if KEEP_VARIABLE in chosen:
         bytes_of(chosen[KEEP_VARIABLE])
     if RETENTION_VARIABLE in chosen:
-        seconds_of(chosen[RETENTION_VARIABLE])
+        seconds_of(chosen[RETENTION_VARIABLE], RETENTION_VARIABLE)
     if (memory := chosen.get("FACTORY_MEMORY")) and not _MEMORY.fullmatch(memory):
         raise SettingError(
             f"{memory!r} is not an amount of memory",

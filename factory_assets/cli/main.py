@@ -125,7 +125,8 @@ def check_command(pipelines: tuple[str, ...]) -> None:
     "source",
     required=True,
     type=click.Path(path_type=Path),
-    help="The data file, a folder of them or of images in a folder for each class, or a glob.",
+    help="The data file, a folder of them or of images in a folder for each class, or a pattern "
+    "in quotes, such as '*.csv'.",
 )
 @click.option("--target", help="The column to predict (default: guessed, with the reason).")
 @click.option(

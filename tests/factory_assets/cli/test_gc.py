@@ -59,7 +59,7 @@ def test_an_invalid_duration_changes_nothing(
     monkeypatch.setenv("FACTORY_KEEP", "long")
     refused = _gc("--apply")
     assert refused.exit_code == 2
-    assert "'long' is not a duration" in refused.output
+    assert "error: FACTORY_KEEP: 'long' is not a duration" in refused.output
     assert leftover.exists()
 
 
