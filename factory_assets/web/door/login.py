@@ -121,7 +121,7 @@ class Login:
     async def by_password(self, request: Request) -> Response:
         """Check name and password."""
         form = await read_form(request)
-        name, password = form.get("name", "")[:64], form.get("password", "")
+        name, password = form.get("name", "").strip()[:64], form.get("password", "")
         after = local_path(form.get("next"))
         if request.headers.get("origin") is None:
             await self.in_thread(self._log.refused, "another site", "login")

@@ -78,10 +78,12 @@ def test_a_link_lets_in_the_person_with_the_account(
     assert "tom ['auditor']" in browser.get("/mlflow").text
 
 
-def test_a_password_lets_a_person_in(door: FrontDoor, declare_people: Declare) -> None:
+@pytest.mark.parametrize("typed", ["jane", "jane "])
+def test_a_password_lets_a_person_in(door: FrontDoor, declare_people: Declare, typed: str) -> None:
+    """The keyboards of phones end a word by a blank."""
     declare_people(PEOPLE)
     browser = door.browser()
-    answer = door.log_in(browser, "jane", next="/dagster/assets")
+    answer = door.log_in(browser, typed, next="/dagster/assets")
     assert (answer.status_code, answer.headers["location"]) == (303, "/dagster/assets")
     cookie = answer.headers["set-cookie"]
     assert cookie.startswith("factory_3000=")
