@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 
 from factory_assets.cli.status.report import Need
 from factory_resources.backup.contents import JOURNAL
@@ -13,12 +14,14 @@ from factory_resources.home.disk_space import is_read_only
 from factory_resources.home.home import Home
 from factory_resources.ledger.connection import in_postgres
 from factory_resources.ledger.keys import key_file, require_closed, require_whole
+from factory_resources.ledger.ledger import Ledger, entry_in
 from factory_resources.ledger.ownership import foreign_ledger
 from factory_resources.prediction_log.journal import DAMAGED
 from factory_resources.prediction_log.segments import SEALED, read
+from factory_resources.security.sessions import CLOCKS
 
 
-def home_needs(home: Home, entries: int) -> Iterator[Need]:
+def home_needs(home: Home, entries: int, now: datetime) -> Iterator[Need]:
     """Yield what a home needs.
 
     Args:
@@ -28,6 +31,7 @@ def home_needs(home: Home, entries: int) -> Iterator[Need]:
     yield from _lost_answers(home)
     yield from _damaged_answers(home)
     yield from _keyless(home, entries)
+    yield from _clock_behind(home, entries, now)
     yield from _closed(home)
 
 
@@ -98,6 +102,21 @@ def _keyless(home: Home, entries: int) -> Iterator[Need]:
             f"factory, {name}; name the database of this factory"
         )
         yield Need(what="database of another factory", pipeline=None, details=(detail,))
+
+
+def _clock_behind(home: Home, entries: int, now: datetime) -> Iterator[Need]:
+    """Yield that the clock is wrong, or was ahead: until it is as late, no schedule is due."""
+    if not entries:
+        return
+    with Ledger(home).reading() as log:
+        last = entry_in(log, entries - 1).time
+    if last > f"{now + timedelta(seconds=CLOCKS):%Y-%m-%dT%H:%M:%SZ}":
+        detail = (
+            f"it shows {now:%Y-%m-%d %H:%M} UTC, but the last entry of the ledger is of "
+            f"{last[:16].replace('T', ' ')} UTC, until when schedules may wait; set it right, then "
+            "start the factory again (the next entry ends this)"
+        )
+        yield Need(what="clock", pipeline=None, details=(detail,))
 
 
 def _closed(home: Home) -> Iterator[Need]:

@@ -78,7 +78,7 @@ def read_status(home: Home, now: datetime) -> FactoryStatus:
         *_not_served(home),
         *_failures(last, pipelines),
         *_asked(waiting),
-        *home_needs(home, entries),
+        *home_needs(home, entries, now),
         *_machine(disk, witnesses),
         *_not_up(len(next_runs) + _looks(pipelines, switched), address),
     ]

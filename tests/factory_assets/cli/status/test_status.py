@@ -243,8 +243,8 @@ def test_the_next_runs_are_those_of_schedules_that_are_on(apples: Factory) -> No
     assert _status(apples)[1]["next"] == []
     schedule = {"cron": "0 2 * * *", "timezone": "Europe/Berlin", "enabled": True}
     _declare(apples, schedule=schedule)
-    found = read_status(apples.home, datetime(2026, 7, 1, 12, tzinfo=UTC))
-    assert [(one.pipeline, one.at) for one in found.next] == [("apples", "2026-07-02T00:00:00Z")]
+    found = read_status(apples.home, datetime(2126, 7, 1, 12, tzinfo=UTC))
+    assert [(one.pipeline, one.at) for one in found.next] == [("apples", "2126-07-02T00:00:00Z")]
     assert [need.what for need in found.needs if need.pipeline is None] == ["not up"]
     # With a table of carbon it is the best hour of the window; a changed file counts at once.
     window = {"within": "22:00-06:00", "prefer": "lowest_carbon", "timezone": "Europe/Berlin"}
@@ -254,8 +254,8 @@ def test_the_next_runs_are_those_of_schedules_that_are_on(apples: Factory) -> No
         daily = [100 if hour == best else 400 for hour in range(24)]
         table = {"source": "a meter", "timezone": "Europe/Berlin", "daily": daily}
         carbon.write_text(yaml.safe_dump(table))
-        found = read_status(apples.home, datetime(2026, 7, 1, 12, tzinfo=UTC))
-        at = {3: "2026-07-02T01:00:00Z", 23: "2026-07-01T21:00:00Z"}[best]
+        found = read_status(apples.home, datetime(2126, 7, 1, 12, tzinfo=UTC))
+        at = {3: "2126-07-02T01:00:00Z", 23: "2126-07-01T21:00:00Z"}[best]
         assert [(one.pipeline, one.at) for one in found.next] == [("apples", at)]
 
 
@@ -482,6 +482,29 @@ def test_a_key_that_is_open_to_other_users_or_damaged_needs_a_person(apples: Fac
     )
     key.write_bytes(content)
     assert "ledger key damaged" not in _needs(_status(apples)[1])
+
+
+def test_a_clock_behind_the_last_act_needs_a_person(apples: Factory) -> None:
+    """It is that of 1970 after a boot, or was ahead, and schedules wait until then."""
+    ahead = datetime.now(UTC) + timedelta(hours=1)
+    acts = [
+        BackupMade(
+            time=f"{time:%Y-%m-%dT%H:%M:%SZ}",
+            subject=BackupMade.subject_of(),
+            manifest="0" * 64,
+            size=1,
+            files=1,
+            bytes=1,
+        )
+        for time in (ahead, ahead - timedelta(minutes=58))
+    ]
+    Ledger(apples.home).append(acts[:1])
+    code, found = _status(apples)
+    [need] = [one for one in found["needs"] if one["what"] == "clock"]
+    assert code == 1
+    assert f"the last entry of the ledger is of {ahead:%Y-%m-%d %H:%M} UTC" in need["details"][0]
+    Ledger(apples.home).append(acts[1:])
+    assert "clock" not in _needs(_status(apples)[1])
 
 
 def test_a_champion_that_a_running_server_could_not_load_needs_a_person(apples: Factory) -> None:
