@@ -56,6 +56,16 @@ def tick_sensor(name: str, now: datetime, killed: TickStep | None = None) -> Non
     assert errors == []
 
 
+def tick_schedules(context: WorkspaceProcessContext, now: datetime) -> None:
+    """Evaluate the schedules once, as the daemon does each minute; runs are queued."""
+    from dagster._scheduler.scheduler import launch_scheduled_runs
+
+    with freeze_time(now):
+        found = launch_scheduled_runs(context, logging.getLogger(_LOG), now, iteration_times={})
+        errors = [*filter(None, found)]
+    assert errors == []
+
+
 def work_on(run_id: str) -> None:
     """Execute a queued run, as the process does that is started for it."""
     from dagster._cli.api import _execute_run_command_body

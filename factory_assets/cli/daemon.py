@@ -10,12 +10,15 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from factory_resources.interpreter import collect_less
 from factory_resources.security.offline import go_offline
 
 if TYPE_CHECKING:
+    from dagster import DagsterInstance
+    from dagster._daemon.daemon import DagsterDaemon
+
     from factory_assets.web.dagster.unwatched import UnwatchedWorkspace
 
 _KEPT = timedelta(days=366)
@@ -113,6 +116,19 @@ def _wrong_declarations(names: set[str]) -> set[str]:
     return wrong
 
 
+def _daemons(instance: "DagsterInstance") -> "list[DagsterDaemon[Any]]":
+    """Return Dagster's daemons, with the factory's own in the place of that which retries runs."""
+    from dagster._daemon.controller import create_daemons_from_instance
+
+    from factory_assets.cli.retries import RetryDaemon
+
+    retrying = RetryDaemon.daemon_type()
+    return [
+        RetryDaemon() if one.daemon_type() == retrying else one
+        for one in create_daemons_from_instance(instance)
+    ]
+
+
 def main() -> None:
     """Run schedules, sensors and queued runs until SIGTERM.
 
@@ -123,7 +139,7 @@ def main() -> None:
     keep_switches()
     from dagster import DagsterInstance
     from dagster._core.workspace.load_target import WorkspaceFileTarget
-    from dagster._daemon.controller import DagsterDaemonController, create_daemons_from_instance
+    from dagster._daemon.controller import DagsterDaemonController
     from dagster._utils.interrupts import capture_interrupts, setup_interrupt_handlers
     from dagster._utils.log import configure_loggers
 
@@ -140,7 +156,7 @@ def main() -> None:
             stack.enter_context(capture_interrupts())
             instance = stack.enter_context(DagsterInstance.get())
             end_future(instance, time.time())
-            daemons = [stack.enter_context(one) for one in create_daemons_from_instance(instance)]
+            daemons = [stack.enter_context(one) for one in _daemons(instance)]
             target = WorkspaceFileTarget(paths=[workspace])
             context = stack.enter_context(UnwatchedWorkspace(instance, target, code))
             stack.enter_context(following(context, code))

@@ -3,7 +3,6 @@
 The scheduler of Dagster's own daemon decides, over an instance of the factory.
 """
 
-import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,16 +11,13 @@ import dagster as dg
 import pytest
 from dagster._core.events import DagsterEvent, DagsterEventType
 from dagster._core.storage.tags import SCHEDULED_EXECUTION_TIME_TAG
-from dagster._core.test_utils import freeze_time
-from dagster._core.workspace.context import WorkspaceProcessContext
-from dagster._scheduler.scheduler import launch_scheduled_runs
 
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare
 from factory_resources.ledger.ledger import Ledger
 from schedules.automation import MISSED_TAG
 from schedules.future_ticks import end_future
-from tests.daemons import workspace
+from tests.daemons import tick_schedules, workspace
 from tests.engines import server_in_long
 from tests.ledger import make_champion
 from tests.pipelines import APPLES, declare, enter, write_apples
@@ -65,14 +61,6 @@ def instance(
         yield opened
 
 
-def tick(context: WorkspaceProcessContext, now: datetime) -> None:
-    """Let the scheduler do what it does once a minute."""
-    with freeze_time(now):
-        found = launch_scheduled_runs(context, logging.getLogger("test"), now, iteration_times={})
-        errors = [*filter(None, found)]
-    assert errors == []
-
-
 def end_waiting(instance: dg.DagsterInstance) -> None:
     """End the runs in the queue, which nothing works off here."""
     for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED])):
@@ -97,8 +85,8 @@ def missed(instance: dg.DagsterInstance) -> set[tuple[str, str]]:
 
 def test_missed_times_are_caught_up_by_one_run(instance: dg.DagsterInstance) -> None:
     with workspace() as context:
-        tick(context, BEGAN)
-        tick(context, BEGAN + DAY)
+        tick_schedules(context, BEGAN)
+        tick_schedules(context, BEGAN + DAY)
     before = started(instance)
     end_waiting(instance)
     assert [len(before[job]) for job in JOBS] == [1, 1, 1]
@@ -106,11 +94,11 @@ def test_missed_times_are_caught_up_by_one_run(instance: dg.DagsterInstance) -> 
     back = BEGAN + 11 * DAY
     with workspace() as context:
         for minute in range(2):
-            tick(context, back + timedelta(minutes=minute))
+            tick_schedules(context, back + timedelta(minutes=minute))
         caught_up = started(instance)
         end_waiting(instance)
         # From then on, every time has its run again.
-        tick(context, back + timedelta(hours=1))
+        tick_schedules(context, back + timedelta(hours=1))
     night, hour = (datetime(2026, 3, 13, at, tzinfo=UTC) for at in (1, 12))
     new = {job: caught_up[job][len(before[job]) :] for job in JOBS}
     assert new == {"apples": [night], "apples_monitor": [hour], "meter": [night]}
@@ -126,7 +114,7 @@ def test_missed_times_are_caught_up_by_one_run(instance: dg.DagsterInstance) -> 
     end_future(instance, (BEGAN + 2 * DAY).timestamp())
     end_waiting(instance)
     with workspace() as context:
-        tick(context, BEGAN + 3 * DAY)
+        tick_schedules(context, BEGAN + 3 * DAY)
     assert started(instance)["apples"][-1] == datetime(2026, 3, 5, 1, tzinfo=UTC)
 
 
@@ -136,12 +124,12 @@ def test_times_that_were_not_declared_then_are_not_missed(
 ) -> None:
     with workspace() as context:
         for hour in range(30):
-            tick(context, BEGAN + timedelta(hours=hour))
+            tick_schedules(context, BEGAN + timedelta(hours=hour))
             end_waiting(instance)
     declare(tmp_path / "defs" / "apples", {**APPLES, "schedule": {**NIGHTLY, **HOURLY}})
     with workspace() as context:
         for hour in range(30, 33):
-            tick(context, BEGAN + timedelta(hours=hour))
+            tick_schedules(context, BEGAN + timedelta(hours=hour))
             end_waiting(instance)
     assert [time.hour for time in started(instance)["apples"]] == [1, 18, 19, 20]
     assert not [job for job, _ in missed(instance) if job == "apples"]
@@ -151,7 +139,7 @@ def test_times_that_were_not_declared_then_are_not_missed(
 def test_a_schedule_adds_no_run_while_one_of_it_waits(instance: dg.DagsterInstance) -> None:
     with workspace() as context:
         for hour in range(5):
-            tick(context, BEGAN + hour * timedelta(hours=1))
+            tick_schedules(context, BEGAN + hour * timedelta(hours=1))
         [waiting] = instance.get_runs(dg.RunsFilter(job_name="apples_monitor"))
         [state] = [
             one
@@ -166,8 +154,8 @@ def test_a_schedule_adds_no_run_while_one_of_it_waits(instance: dg.DagsterInstan
         instance.report_dagster_event(
             DagsterEvent(DagsterEventType.RUN_START.value, "apples_monitor"), waiting.run_id
         )
-        tick(context, BEGAN + timedelta(hours=5))
-        tick(context, BEGAN + timedelta(hours=6))
+        tick_schedules(context, BEGAN + timedelta(hours=5))
+        tick_schedules(context, BEGAN + timedelta(hours=6))
         runs = instance.get_runs(dg.RunsFilter(job_name="apples_monitor"))
         assert len(runs) == 2
         assert MISSED_TAG not in runs[0].tags
@@ -176,9 +164,9 @@ def test_a_schedule_adds_no_run_while_one_of_it_waits(instance: dg.DagsterInstan
 @server_in_long("prepared_engine")
 def test_a_retry_that_waits_is_no_run_of_the_schedule(instance: dg.DagsterInstance) -> None:
     with workspace() as context:
-        tick(context, BEGAN)
-        tick(context, BEGAN + timedelta(hours=1))
+        tick_schedules(context, BEGAN)
+        tick_schedules(context, BEGAN + timedelta(hours=1))
         [run] = instance.get_runs(dg.RunsFilter(job_name="apples_monitor"))
         instance.add_run_tags(run.run_id, {"dagster/parent_run_id": "that of the killed one"})
-        tick(context, BEGAN + timedelta(hours=2))
+        tick_schedules(context, BEGAN + timedelta(hours=2))
     assert len(started(instance)["apples_monitor"]) == 2
