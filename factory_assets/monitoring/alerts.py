@@ -179,7 +179,8 @@ def _send_alerts(
         told = {*alarm.told} ^ {identity}
         alarm = alarm.model_copy(update={"told": tuple(sorted(told))})
         _replace(looks, alarm)
-    if alarm.over and not alarm.told:
+    # A channel that is declared no more is not waited for: the alarm would stay for ever.
+    if alarm.over and not {*alarm.told} & {_identity(channel) for channel in channels}:
         _replace(looks, alarm, remove=True)
     elif alarm.unsent != tuple(problems):
         _replace(looks, alarm.model_copy(update={"unsent": tuple(problems)}))
