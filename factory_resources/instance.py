@@ -150,11 +150,14 @@ def _require_own_ledger(home: Home) -> None:
 def require_no_stranger(home: Home) -> None:
     """Require that root has prepared the home: another user cannot read what root writes there.
 
+    A folder in which nothing is prepared yet has to be root's own: its owner could replace all.
+
     Raises:
         StorageError: this is root, and the home is another user's.
     """
     marker = home.path / PREPARED
-    if os.geteuid() or not marker.exists() or not (owner := marker.stat().st_uid):
+    known = next((one for one in (marker, home.path) if one.exists()), None)
+    if os.geteuid() or known is None or not (owner := known.stat().st_uid):
         return
     try:
         with tempfile.TemporaryFile(dir=home.tmp) as file:

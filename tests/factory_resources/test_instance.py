@@ -232,3 +232,14 @@ def test_root_does_not_write_into_the_home_of_another_user(copy: Home) -> None:
         prepare(copy)
     os.chown(copy.path / "prepared.json", 0, 0)
     prepare(copy)
+
+
+@needs_root
+def test_root_does_not_begin_a_home_in_the_folder_of_another_user(tmp_path: Path) -> None:
+    """They may have made it at a place where all may write, and could replace all that it has."""
+    home = Home(tmp_path / "home")
+    home.path.mkdir(mode=0o700)
+    os.chown(home.path, *USER)
+    with pytest.raises(StorageError, match="belongs to the user nobody"):
+        prepare(home)
+    assert [path.name for path in home.path.iterdir()] == ["tmp"]
