@@ -20,6 +20,10 @@ from factory_resources.prediction_log.journal import DAMAGED
 from factory_resources.prediction_log.segments import SEALED, read
 from factory_resources.security.sessions import CLOCKS
 
+_NEWEST = 100
+"""Entries of the ledger that are compared with the clock: a few runs and logins, by which a clock
+that is wrong dates entries, too."""
+
 
 def home_needs(home: Home, entries: int, now: datetime) -> Iterator[Need]:
     """Yield what a home needs.
@@ -109,12 +113,13 @@ def _clock_behind(home: Home, entries: int, now: datetime) -> Iterator[Need]:
     if not entries:
         return
     with Ledger(home).reading() as log:
-        last = entry_in(log, entries - 1).time
+        newest = range(max(0, entries - _NEWEST), entries)
+        last = max(entry_in(log, number).time for number in newest)
     if last > f"{now + timedelta(seconds=CLOCKS):%Y-%m-%dT%H:%M:%SZ}":
         detail = (
-            f"it shows {now:%Y-%m-%d %H:%M} UTC, but the last entry of the ledger is of "
+            f"it shows {now:%Y-%m-%d %H:%M} UTC, but the ledger has an entry of "
             f"{last[:16].replace('T', ' ')} UTC, until when schedules may wait; set it right, then "
-            "start the factory again (the next entry ends this)"
+            f"start the factory again (this ends then, or after {_NEWEST} entries)"
         )
         yield Need(what="clock", pipeline=None, details=(detail,))
 
