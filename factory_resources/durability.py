@@ -37,15 +37,18 @@ def sync_disk(folder: Path) -> None:
         os.close(handle)
 
 
-def make_folder(folder: Path) -> None:
+def make_folder(folder: Path, mode: int = 0o777) -> None:
     """Make a folder, and those above it that are missing; then their names are on the disk.
+
+    Args:
+        mode: its permissions, from which the umask takes away.
 
     Raises:
         OSError: the disk cannot be written, or there is a file of that name.
     """
     if not folder.is_dir():
         make_folder(folder.parent)
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(mode, exist_ok=True)
         sync_path(folder.parent)
 
 

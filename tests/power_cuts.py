@@ -27,7 +27,8 @@ class PowerCut:
         self._names: set[Path] = set()
         self.lost_at_entries: dict[str, list[str]] = {}
         """What was lost if the power went when an entry was appended, by its kind."""
-        patch.setattr(os, "fsync", self._noting_sync(os.fsync))
+        for name in ("fsync", "fdatasync"):
+            patch.setattr(os, name, self._noting_sync(getattr(os, name)))
         for name in ("replace", "rename"):
             patch.setattr(os, name, self._noting_move(getattr(os, name)))
         patch.setattr(Log, "append", self._noting_entries(Log.append))
@@ -41,6 +42,15 @@ class PowerCut:
             for path in files
             if path.is_file() and not any(part in str(path) for part in _REBUILT)
             if not self._is_kept(path)
+        )
+
+    def back_again(self) -> list[str]:
+        """Return the files that were removed, and would be there again."""
+        folders = [self._home.path / name for name in self._relied_on]
+        return sorted(
+            str(path.relative_to(self._home.path))
+            for path in self._names
+            if not path.exists() and any(path.is_relative_to(folder) for folder in folders)
         )
 
     def _is_kept(self, path: Path) -> bool:
@@ -57,6 +67,7 @@ class PowerCut:
             sync(handle)
             path = Path(os.readlink(f"/proc/self/fd/{handle}"))
             if path.is_dir():
+                self._names = {name for name in self._names if name.parent != path}
                 self._names.update(path.iterdir())
             else:
                 self._bytes.add(_state(path))
@@ -67,6 +78,8 @@ class PowerCut:
         def noting(source: Any, target: Any, **options: Any) -> None:
             move(source, target, **options)
             self._names.discard(Path(target))
+            inside = [name for name in self._names if Path(source) in name.parents]
+            self._names.update(Path(target) / name.relative_to(source) for name in inside)
 
         return noting
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from factory_assets.monitoring.report import MonitorReport
-from factory_resources.durability import sync_path
+from factory_resources.durability import make_folder, sync_path
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home, storage_errors
 
@@ -125,7 +125,7 @@ class Looks:
             made.mkdir()
             write(made)
             (made / _REPORT).write_text(report.model_dump_json(indent=1), encoding="utf-8")
-            self.folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self.folder)
             for written in (*made.iterdir(), made):
                 sync_path(written)
             made.rename(self.path(report.number))

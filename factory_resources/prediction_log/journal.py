@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from factory_resources.durability import replace_file, sync_path
+from factory_resources.durability import make_folder, replace_file, sync_path
 from factory_resources.errors import StorageError
 from factory_resources.home.home import storage_errors
 from factory_resources.prediction_log.segments import (
@@ -51,7 +51,7 @@ class Journal:
         self._waiting: list[bytes] = []
         self._last = b""
         with storage_errors(folder):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(folder, 0o700)
         self._segment = _Segment.create(folder, size)
 
     def append(self, identifier: bytes, payload: bytes) -> None:

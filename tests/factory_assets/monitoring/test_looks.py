@@ -9,6 +9,7 @@ from factory_assets.monitoring.report import MonitorReport
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
 from tests.factory_assets.monitoring.test_alerts import look
+from tests.power_cuts import PowerCut
 
 
 @pytest.fixture
@@ -30,6 +31,15 @@ def test_a_kill_while_a_look_is_written_leaves_the_look_before(home: Home) -> No
         looks.store(first.model_copy(update={"number": 2}), dying)
     assert looks.numbers() == [1]
     assert looks.latest() == first
+
+
+def test_a_look_is_on_the_disk_once_it_is_stored(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    power = PowerCut(home, monkeypatch, "watch")
+    look(home, 1)
+    assert len([*home.watch.rglob("report.json")]) == 1
+    assert power.lost() == []
 
 
 def test_only_the_last_look_keeps_its_states_and_old_reports_are_forgotten(home: Home) -> None:
