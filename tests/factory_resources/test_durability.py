@@ -1,5 +1,6 @@
 """Files and folders are synchronised with the disk, and errors of the disk are raised."""
 
+import ctypes
 import os
 from collections.abc import Callable
 from datetime import timedelta
@@ -9,7 +10,8 @@ import pytest
 
 from factory_assets.execution.ledger_entries import begin_ledger
 from factory_assets.execution.supply_chain import SupplyDocuments, record_supply_chain
-from factory_resources.durability import make_folder, sync_path
+from factory_resources.durability import make_folder, sync_disk, sync_path
+from factory_resources.errors import StorageError
 from factory_resources.home.database import PREPARED
 from factory_resources.home.home import Home
 from factory_resources.instance import record_database
@@ -42,6 +44,22 @@ def test_an_error_of_the_disk_is_raised(tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(OSError, match="Input/output error"):
         sync_path(tmp_path)
     assert len(os.listdir("/proc/self/fd")) == open_before
+
+
+def test_a_disk_that_cannot_store_everything_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class System:
+        def syncfs(self, handle: int) -> int:
+            assert os.path.samestat(os.fstat(handle), tmp_path.stat())
+            ctypes.set_errno(5)
+            return -1
+
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: System())
+    with pytest.raises(OSError, match="Input/output error"):
+        sync_disk(tmp_path)
+    with pytest.raises(StorageError, match="Input/output error"):
+        Home(tmp_path).sync()
 
 
 def test_a_new_folder_is_on_the_disk_with_those_above_it(

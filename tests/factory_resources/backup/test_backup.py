@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from factory_resources.backup import restoring
 from factory_resources.backup.contents import JOURNAL, home_files
 from factory_resources.backup.making import MadeBackup, make_backup
 from factory_resources.backup.manifest import FILES, MANIFEST, NOTE, read_manifest
@@ -368,6 +369,20 @@ def test_a_backup_with_a_database_of_a_newer_factory_is_refused(
         restore_backup(tmp_path / "backups", home, _quietly)
     assert caught.value.where == str(tmp_path / "backups")
     assert not home.path.exists()
+
+
+def test_a_restored_home_is_on_the_disk_before_it_has_its_name(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, synced = Home(tmp_path / "home"), list[tuple[bool, bool]]()
+
+    def note(folder: Path) -> None:
+        synced.append(((folder / "ledger.db").exists(), home.path.exists()))
+
+    for name in ("sync_disk", "sync_path"):
+        monkeypatch.setattr(restoring, name, note)
+    restore_backup(saved, home, _quietly)
+    assert synced == [(True, False), (False, True)]
 
 
 def test_a_home_that_is_not_empty_is_refused(saved: Path, tmp_path: Path) -> None:

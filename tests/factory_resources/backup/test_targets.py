@@ -1,15 +1,22 @@
 """What a backup stores under a path: the bytes that the file of that path had."""
 
 import os
+import stat
 from dataclasses import replace
 from errno import EPERM
 from pathlib import Path
 
 import pytest
 
+from factory_resources.backup import targets
 from factory_resources.backup.contents import HomeFile, file_at
 from factory_resources.backup.manifest import FILES, MANIFEST
-from factory_resources.backup.targets import folder_target, newest_backup, remove_oldest
+from factory_resources.backup.targets import (
+    folder_target,
+    newest_backup,
+    remove_oldest,
+    tar_target,
+)
 
 
 def _file(path: Path) -> HomeFile:
@@ -71,6 +78,40 @@ def test_a_file_that_vanishes_before_it_is_compared_is_left_out(tmp_path: Path) 
         second = _file(tmp_path / "second")
         second.source.unlink()
         assert target.add(second) is None
+
+
+def test_a_backup_is_on_the_disk_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "rows").write_text("rows")
+    synced: list[tuple[int, int]] = []
+
+    def note(_: Path) -> None:
+        backups = tmp_path / "backups"
+        synced.append((len([*backups.rglob(MANIFEST)]), len([*backups.glob("[!.]*")])))
+
+    for name in ("sync_disk", "sync_path"):
+        monkeypatch.setattr(targets, name, note)
+    with folder_target(tmp_path / "backups", "key") as target:
+        target.add(_file(tmp_path / "rows"))
+        target.finish(b"manifest", b"note")
+    assert synced == [(1, 0), (1, 1)]
+
+
+def test_a_tar_file_is_on_the_disk_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backup, synced = tmp_path / "backup.tar", list[tuple[int | None, bool]]()
+
+    def note(handle: int) -> None:
+        found = os.fstat(handle)
+        size = None if stat.S_ISDIR(found.st_mode) else found.st_size
+        synced.append((size, backup.exists()))
+
+    monkeypatch.setattr(os, "fsync", note)
+    with tar_target(backup) as target:
+        target.finish(b"manifest", b"note")
+    assert synced == [(backup.stat().st_size, False), (None, True)]
 
 
 def test_two_backups_of_the_same_second_get_a_name_each(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from factory_resources.sql.engine import sealed
 from factory_resources.store.client import StoreAwayError
 from factory_resources.store.location import uses_store
 from factory_resources.store.store import ChangedObjectError, SharedStore, shared_store
-from factory_resources.tables.carrying_over import to_home, to_store
+from factory_resources.tables.carrying_over import keep_pipeline, to_home, to_store
 from factory_resources.tables.delta_log import publish
 from factory_resources.tables.delta_protocol import newest_commit
 from factory_resources.tables.logged_files import current_files
@@ -333,6 +333,24 @@ def test_tables_are_carried_over_and_back(
     monkeypatch.delenv("FACTORY_STORE")
     assert not uses_store(home)
     assert [_values(snapshot, home) for snapshot in snapshots] == [[1], [2]]
+
+
+def test_what_the_home_alone_is_to_have_is_on_its_disk_before_the_store_loses_it(
+    homes: tuple[Home, Home], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, _ = homes
+    _write(one, "SELECT 1 AS a")
+    [file] = (one.tables / "p" / "t").glob("*.parquet")
+    file.unlink()
+    there: list[tuple[bool, int]] = []
+
+    def note(_: Home) -> None:
+        there.append((file.exists(), len(_keys(one, ".parquet"))))
+
+    monkeypatch.setattr(Home, "sync", note)
+    keep_pipeline(_of(one), "p")
+    assert (True, 1) in there
+    assert not _keys(one, "")
 
 
 def test_tables_are_not_carried_over_to_a_prefix_of_others(
