@@ -232,10 +232,9 @@ def _distances(
 
     distance = np.abs(truth - outputs)
     count = max(1, min(BINS, len(distance) // BIN_ROWS))
-    cuts = np.unique(np.quantile(outputs, np.arange(1, count) / count))
-    # A cut at the smallest prediction has nothing below it.
-    edges = cuts[cuts > outputs.min()]
-    # Between two cuts among equal predictions there are no rows, nor is there a usual distance.
+    edges = np.unique(np.quantile(outputs, np.arange(1, count) / count))
+    # Cuts among equal predictions, or at the smallest one, make bins without rows, and without a
+    # usual distance.
     filled = np.unique(np.searchsorted(edges, outputs, side="right"))
     edges = edges[filled[1:] - 1]
     places = np.searchsorted(edges, outputs, side="right")

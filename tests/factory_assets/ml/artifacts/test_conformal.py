@@ -250,6 +250,8 @@ def test_predictions_without_errors_have_intervals_without_width(rows: int) -> N
     bounds = fit(NUMBER, exact, exact)
     low, high = region_intervals(bounds, exact, None).T
     assert ((low <= exact) & (exact <= high) & (high - low < 1e-4)).all()
+    tiny = fit(NUMBER.model_copy(update={"sd": 1e-9}), exact, exact)
+    assert np.diff(region_intervals(tiny, exact[:1], None)).item() < 1e-12
     same = fit(NUMBER, np.arange(50.0), np.full(50, 7.0))
     assert same.edges == ()
 
