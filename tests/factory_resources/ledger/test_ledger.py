@@ -13,6 +13,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from factory_resources.errors import StorageError
 from factory_resources.home.home import PROJECT, Home
@@ -258,11 +260,30 @@ def test_without_its_key_nothing_is_appended(ledger: Ledger) -> None:
     assert ledger.latest(ChampionMade, "champion/apples") is None
 
 
-def test_a_key_that_others_can_read_is_refused(ledger: Ledger) -> None:
+@pytest.mark.parametrize("rights", [0o640, 0o604])
+def test_a_key_that_others_can_read_is_refused(ledger: Ledger, rights: int) -> None:
     assert key_file(ledger.home).stat().st_mode & 0o077 == 0
-    key_file(ledger.home).chmod(0o644)
+    key_file(ledger.home).chmod(rights)
     with pytest.raises(StorageError, match="other users can read the key"):
         ledger.append([made(1)])
+
+
+@ON_FILES
+def test_a_key_of_another_kind_is_damaged(ledger: Ledger) -> None:
+    name = key_file(ledger.home).read_bytes().partition(b"\n")[0]
+    other = Ed448PrivateKey.generate().private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+    )
+    key_file(ledger.home).write_bytes(name + b"\n" + other)
+    with pytest.raises(StorageError, match=r"cannot be read \(it is damaged\); restore it"):
+        ledger.append([made(1)])
+
+
+@ON_FILES
+def test_a_key_of_a_ledger_that_was_never_begun_leaves_the_other_one(ledger: Ledger) -> None:
+    LogKey.generate().save(ledger.home)
+    ledger.append([made(1)])
+    _require_sound(ledger)
 
 
 def test_another_key_appends_nothing(ledger: Ledger, tmp_path: Path) -> None:

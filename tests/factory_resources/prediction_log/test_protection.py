@@ -235,11 +235,17 @@ print(json.dumps([cipher.protect(number, number * 3_000_000_000_000) for number 
         ] == [*range(12)]
 
 
-def test_a_destroyed_key_is_overwritten_before_it_is_removed(home: Home) -> None:
+def test_a_destroyed_key_is_overwritten_on_the_disk_before_it_is_removed(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
     Ledger(home).begin()
     Protection(home, "apples", "encrypted").protect(1, JANUARY)
     path = keys_folder(home, "apples") / "2026-01.key"
+    key, synced = path.read_bytes(), list[bytes | None]()
+    monkeypatch.setattr(
+        os, "fsync", lambda _: synced.append(path.read_bytes() if path.exists() else None)
+    )
     with path.open("rb") as opened:
         destroy_keys(home, "apples", date(2026, 2, 1), "old")
         assert opened.read() == bytes(32)
-    assert not path.exists()
+    assert synced == [key, bytes(32), None]

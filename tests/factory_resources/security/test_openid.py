@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -122,6 +123,7 @@ def test_a_token_that_the_provider_did_not_sign_does_not_count(
         ({"sub": None}, "'sub'"),
         ({"at_hash": "of another token"}, "'at_hash'"),
         ({"preferred_username": None}, "no claim preferred_username"),
+        ({"preferred_username": ""}, "no claim preferred_username"),
         *in_long(
             [
                 ({"iss": None}, "'iss'"),
@@ -242,6 +244,28 @@ def test_only_the_declared_host_is_asked(there: IdentityProvider, said: Claims, 
     there.document |= said
     with pytest.raises(IdentityProviderError, match=why):
         _log_in(_here(there))
+
+
+def test_an_issuer_may_end_in_a_slash_which_belongs_to_its_name(there: IdentityProvider) -> None:
+    issuer = f"{there.issuer}/"
+    there.document |= {"issuer": issuer}
+    there.forge = lambda claims: claims | {"iss": issuer}
+    assert _log_in(replace(_here(there), issuer=issuer)) == "jane"
+    with pytest.raises(IdentityProviderError, match="it calls itself"):
+        _log_in(_here(there))
+
+
+def test_nobody_is_sent_from_a_secure_provider_to_an_insecure_page(
+    there: IdentityProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = httpx.get(f"{there.issuer}/.well-known/openid-configuration", trust_env=False).json()
+
+    async def read(*_: object) -> Claims:
+        return {**said, "issuer": "https://id.example"}
+
+    monkeypatch.setattr(Provider, "_read", read)
+    with pytest.raises(IdentityProviderError, match="its authorization_endpoint is not https"):
+        asyncio.run(replace(_here(there), issuer="https://id.example").begin())
 
 
 def test_a_redirection_elsewhere_is_not_followed(there: IdentityProvider) -> None:
