@@ -191,6 +191,31 @@ def test_a_job_warns_of_a_file_that_repeats_that_of_another_period(
         assert run_job(pipeline, home, instance, progress=capture).success
         # What is reused was told before.
         assert capture.warnings == [("ingest", warning)]
+    write(pipeline, "2024-01-01", 3, 4)
+    assert run_job(pipeline, home, instance, progress=capture).success
+    _, (_, again) = capture.warnings
+    assert again.startswith("partition 2024-01-02: 2024-01-02.csv has the content of 2024-01-01")
+
+
+def test_files_without_rows_of_a_join_or_of_several_labels_may_be_alike(
+    tmp_path: Path, home: Home, instance: dg.DagsterInstance
+) -> None:
+    capture = Warned()
+    pipeline = declared(
+        tmp_path,
+        ingest={
+            "source": {"files": "{day}-{half}.csv"},
+            "contract": [{"name": "x", "type": "int64"}],
+            "joins": {"names": {"source": {"files": "names.csv"}, "on": "x", "columns": ["label"]}},
+        },
+    )
+    (pipeline.folder / "names.csv").write_text("x,label\n1,one\n2,two\n")
+    for day in (1, 2):
+        write(pipeline, f"2024-01-0{day}-am", day)
+        write(pipeline, f"2024-01-0{day}-pm")
+    write(pipeline, "2024-01-03-pm", 1)
+    assert run_job(pipeline, home, instance, progress=capture).success
+    assert not [text for _, text in capture.warnings if "rows count twice" in text]
 
 
 def test_files_of_several_sites_may_be_alike(

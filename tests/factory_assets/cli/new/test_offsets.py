@@ -39,6 +39,12 @@ def _file(numbers: list[str]) -> str:
             id="a code for none",
         ),
         pytest.param(
+            [f"{10**9 + i * 13 % 60}" if i % 2 else "" for i in range(1, 121)],
+            "reading_unshifted - 1000000000",
+            13,
+            id="gaps",
+        ),
+        pytest.param(
             [f"100.0000{i * 13 % 60:02}" for i in range(120)],
             "reading_unshifted - 100",
             0,
@@ -66,6 +72,9 @@ def test_far_numbers_that_differ_little_are_shifted(
         pytest.param([f"{i * 13 % 60}e300" for i in range(120)], id="beyond 32 bits"),
         pytest.param([f"{10**9 + i // 119}" for i in range(120)], id="one other number"),
         pytest.param([f"{i * 13 % 60}.5" for i in range(120)], id="near"),
+        pytest.param([f"{10**9 + max(i - 95, 0)}" for i in range(120)], id="most are one"),
+        pytest.param([f"{10**9 * (1 + i % 3) + i * 13 % 60}" for i in range(120)], id="far apart"),
+        pytest.param([f"{10**20 + 10**10 * i}.0" for i in range(120)][::-1], id="beyond 64 bits"),
     ],
 )
 def test_other_numbers_stay(numbers: list[str], tmp_path: Path) -> None:

@@ -126,6 +126,8 @@ def test_a_champion_that_cannot_be_judged_fails_the_gate() -> None:
         "the champion cannot be judged on these rows: v3: input column 'a' is missing; "
         "write {champion: off} in place of this gate for one run to replace it"
     )
+    other = one({"metric": "rmse", "at_most": 5}, 0.1, NotComparable("v3 predicts y"))
+    assert (other.passed, other.explanation) == (True, "rmse 0.1 stays within 5")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from factory_assets.ml.features import target_statistics
 from factory_assets.ml.features.columns import read_categories, read_words
 from factory_assets.ml.features.features import Features, fit_features
 from factory_assets.ml.features.fold_statistics import target_columns, with_statistics
@@ -129,6 +130,28 @@ def test_rows_of_one_word_may_all_have_the_same_target() -> None:
     found = fit_statistics(column, ["w0"], learned, np.arange(60) % 5)
     assert found is not None
     assert sorted({round(mean, 3) for [mean] in found.means}) == [0, 1]
+
+
+def test_a_column_in_which_words_do_not_differ_has_the_prior_for_all() -> None:
+    word, chance = np.repeat(np.arange(10), 60), np.random.default_rng(1)
+    column = pa.array([f"w{i}" for i in word]).cast(pa.large_string()).dictionary_encode()
+    learned = np.stack([word % 2, chance.random(600)], axis=1)
+    found = fit_statistics(column, [], learned, np.arange(600) % 5)
+    assert found is not None
+    assert found.shares[1] == 0
+    np.testing.assert_allclose(found.table(scaled=True)[:, 1], 0, atol=1e-6)
+
+
+def test_the_most_frequent_words_have_statistics_and_the_empty_one_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(target_statistics, "MOST_WORDS", 3)
+    word = [name for i, name in enumerate(("", "a", "b", "c", "d")) for _ in range(20 - i)]
+    column = pa.array(word).cast(pa.large_string()).dictionary_encode()
+    learned = np.array([[float(name in {"a", "c"})] for name in word])
+    found = fit_statistics(column, [], learned, np.arange(len(word)) % 5)
+    assert found is not None
+    assert found.words == ("a", "b", "c")
 
 
 def test_a_word_of_one_fold_has_no_statistics() -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from factory_assets.ml.artifacts.onnx_export import _preprocessing
 from factory_assets.ml.features.features import Features, fit_features
 from factory_assets.ml.features.series import Series
-from factory_assets.ml.features.times import TimeValue, read_times
+from factory_assets.ml.features.times import TimeValue, possible_values, read_times
 from factory_assets.spec import Pipeline, PipelineSpec
 from factory_resources.errors import DataError
 from tests.factory_assets.ml.models.cases import pipeline
@@ -102,6 +102,14 @@ def test_the_graph_computes_the_same_numbers(scaled: bool) -> None:
         feed[f"in_{i}"] = read_times(probe, name)[:, None]
     [numbers] = session.run(["numbers"], feed)
     np.testing.assert_array_equal(numbers, features.arrays(probe, scaled=scaled).numbers)
+    # Who calls the graph itself may give it what no column has.
+    times = [name for name in feed if name != "in_0"]
+    beyond, missing = (
+        session.run(["numbers"], feed | {name: np.full((100, 1), value) for name in times})[0]
+        for value in (np.inf, np.nan)
+    )
+    parts = [i for i, one in enumerate(features.times, 1) if one.part]
+    np.testing.assert_array_equal(beyond[:, parts], missing[:, parts])
 
 
 def test_what_varies_is_read_and_a_missing_time_is_an_input() -> None:
@@ -126,6 +134,20 @@ def test_what_varies_is_read_and_a_missing_time_is_an_input() -> None:
     assert Features.model_validate_json(features.model_dump_json()) == features
     short = visits(4)
     assert "at month" not in names(fitted(short))
+
+
+def test_a_time_that_stands_for_none_hides_no_month() -> None:
+    table = visits(300)
+    at = pa.array([datetime(1900, 1, 1), *table["at"].to_pylist()[1:]], pa.timestamp("us"))
+    changed = table.set_column(table.column_names.index("at"), "at", at)
+    assert names(fitted(changed)) == names(fitted(table))
+
+
+def test_the_distances_of_the_first_columns_alone_are_read() -> None:
+    seconds = {name: np.arange(3.0) for name in "abcde"}
+    values = possible_values(seconds, (), years=False, trend=())
+    since = [value.name for value in values if value.since]
+    assert since == ["b since a", "c since a", "d since a", "c since b", "d since b", "d since c"]
 
 
 def test_years_are_not_read_if_test_rows_are_later() -> None:
@@ -168,6 +190,11 @@ def test_an_instant_is_read_by_the_clock_of_its_zone() -> None:
     local = datetime(2024, 7, 1, 22, 30, tzinfo=UTC).astimezone(ZoneInfo("Europe/Berlin"))
     read = [TimeValue("at", "hour").of(seconds)[0], TimeValue("at", "weekday").of(seconds)[0]]
     assert read == [local.hour, local.isoweekday()]
+
+
+def test_the_last_moment_of_a_year_is_of_that_year() -> None:
+    last = read_times(pa.table({"at": pa.array([datetime.max], pa.timestamp("us"))}), "at")
+    assert TimeValue("at", "year").of({"at": last}).tolist() == [9999]
 
 
 def test_what_is_no_time_is_refused() -> None:
