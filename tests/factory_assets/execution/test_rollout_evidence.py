@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
 
+import numpy as np
 import pytest
 
 from factory_assets.execution.rollout import Rollout
@@ -68,6 +69,8 @@ def test_slow_answers_roll_back_after_the_champion_has_said_what_is_slow() -> No
     assert ending is not None
     assert ending.outcome == "rolled back"
     assert "it computed 80 of 80 answers for longer than 1.0 ms" in str(ending.reason)
+    times = tuple(number / 1000 for number in range(1, 201))
+    assert seen(Batch(champion_seconds=times)).limit == 0.199, "longer than 99 % of them"
     even = Batch(answers=200, seconds=quick, champion_seconds=quick)
     assert judge(seen(*[even] * 20), STARTED, EARLY) is None
 
@@ -78,6 +81,10 @@ def test_losses_are_compared_once_and_in_their_order() -> None:
     assert evidence.with_losses(wrong[:30], right[:30]) == evidence
     assert evidence.with_losses(wrong[:31], right[:30]) == evidence
     assert evidence.with_losses(wrong, right).loss.compared == 60
+    # One version may have more answers whose truth is known.
+    few = RolloutEvidence().with_losses(wrong[:30], right[:10])
+    rest = few.loss.update(np.array(wrong[30:]), np.array(right[10:]))
+    assert few.with_losses(wrong, right).loss == rest
     ending = judge(evidence.with_losses(wrong, right), STARTED, EARLY)
     assert ending is not None
     assert (ending.outcome, ending.counts.labelled) == ("rolled back", 60)

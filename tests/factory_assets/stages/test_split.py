@@ -151,7 +151,7 @@ def test_rows_of_one_moment_stay_together(
     [
         ([*range(100)], None),
         ([*range(70), *[80] * 30], "test has 30.0% of the rows (split.test: 0.2)"),
-        ([*range(60), *[80] * 35, *range(90, 95)], "test has 5.0% of the rows (split.test: 0.2)"),
+        ([*[0] * 75, *range(1, 26)], "validation has 5.0% of the rows (split.validation: 0.1)"),
     ],
 )
 def test_the_shares_that_result_are_told(times: list[int], says: str | None, home: Home) -> None:

@@ -67,6 +67,15 @@ def test_p_values_are_counted_in_bins_of_their_test() -> None:
     assert counts[2][:3].tolist() == [0, 1, 1]
 
 
+def test_whoever_remembers_a_bin_gains_more_if_p_values_fall_into_it_again() -> None:
+    p_values, widths = np.full((9, 1), 0.95), WIDTHS[:1]
+    counts = count_bins(p_values, widths)
+    new = BinCounts(widths, counts, np.zeros((2, 1, 10)))
+    known = BinCounts(widths, counts, np.tile(counts, (2, 1, 1)))
+    gained = (log_bets(p_values, known) - log_bets(p_values, new))[0, -len(PREDICTIONS) :]
+    assert (gained > 0).tolist() == [memory is not None for _, memory in PREDICTIONS]
+
+
 def test_what_bins_remember_fades_by_rows() -> None:
     memory = np.zeros((2, 1, 10))
     memory[:, 0, 0] = 64.0

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import kstest
 
-from factory_assets.ml.drift.conformal import CHUNK, CountBag, SortedBag
+from factory_assets.ml.drift.conformal import CHUNK, CountBag, SortedBag, smoothed
 
 ROWS = 4_000
 
@@ -86,6 +86,13 @@ def test_counted_codes_get_the_p_values_of_sorted_ones(
             count[0].tolist()
             == np.bincount(ordered.strata[stratum].astype(int), minlength=5).tolist()
         )
+
+
+def test_no_p_value_is_rounded_to_an_end() -> None:
+    most, none = np.array([2**62]), np.array([0])
+    ends = [smoothed(less, none, most, np.array([0.9])).item() for less in (none, most)]
+    assert 0 < ends[0] < ends[1] < 1
+    assert smoothed(none, none, none, np.array([2.0**-60])).item() > 2.0**-55
 
 
 def test_a_missing_value_has_no_p_value_and_does_not_enter_the_bag() -> None:

@@ -79,6 +79,7 @@ def test_no_values_are_no_effect() -> None:
     assert number_effect(_plain(some), _plain(none)).size == 0
     assert number_effect(_plain(none), _plain(some)).size == 0
     assert category_effect(np.zeros(2), np.ones(2), ["a"]).size == 0
+    assert category_effect(np.ones(2), np.zeros(2), ["a"]).size == 0
     assert joint_effect(_plain(some), _plain(none), "").size == 0
 
 

@@ -133,13 +133,13 @@ def test_rows_of_one_word_may_all_have_the_same_target() -> None:
 
 
 def test_a_column_in_which_words_do_not_differ_has_the_prior_for_all() -> None:
-    word, chance = np.repeat(np.arange(10), 60), np.random.default_rng(1)
+    word = np.repeat(np.arange(10), 60)
     column = pa.array([f"w{i}" for i in word]).cast(pa.large_string()).dictionary_encode()
-    learned = np.stack([word % 2, chance.random(600)], axis=1)
+    learned = np.stack([word % 2, np.arange(600) % 2], axis=1).astype(np.float64)
     found = fit_statistics(column, [], learned, np.arange(600) % 5)
     assert found is not None
     assert found.shares[1] == 0
-    np.testing.assert_allclose(found.table(scaled=True)[:, 1], 0, atol=1e-6)
+    assert not found.table(scaled=True)[:, 1].any()
 
 
 def test_the_most_frequent_words_have_statistics_and_the_empty_one_none(
