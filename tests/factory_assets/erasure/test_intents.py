@@ -125,10 +125,15 @@ def test_one_that_another_user_wrote_is_not_to_be_removed(
         [*unfinished(home)]
 
 
-def test_nothing_of_a_destroyed_file_is_left_under_another_name(tmp_path: Path) -> None:
+def test_nothing_of_a_destroyed_file_is_left_under_another_name_or_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path, other = tmp_path / "intent.json", tmp_path / "other"
     path.write_bytes(b"Qwertz" * 1000)
     os.link(path, other)
+    synced = list[tuple[bytes, bool]]()
+    monkeypatch.setattr(os, "fsync", lambda _: synced.append((other.read_bytes(), path.exists())))
     destroy(path)
+    assert synced == [(bytes(6000), True)]
     assert not path.exists()
     assert other.read_bytes() == bytes(6000)

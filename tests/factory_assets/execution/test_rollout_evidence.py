@@ -82,9 +82,10 @@ def test_losses_are_compared_once_and_in_their_order() -> None:
     assert evidence.with_losses(wrong[:31], right[:30]) == evidence
     assert evidence.with_losses(wrong, right).loss.compared == 60
     # One version may have more answers whose truth is known.
-    few = RolloutEvidence().with_losses(wrong[:30], right[:10])
-    rest = few.loss.update(np.array(wrong[30:]), np.array(right[10:]))
-    assert few.with_losses(wrong, right).loss == rest
+    better = [*wrong[:30], *right[:30]]
+    few = RolloutEvidence().with_losses(better[:30], right[:10])
+    rest = few.loss.update(np.array(better[30:]), np.array(right[10:]))
+    assert few.with_losses(better, right).loss == rest
     ending = judge(evidence.with_losses(wrong, right), STARTED, EARLY)
     assert ending is not None
     assert (ending.outcome, ending.counts.labelled) == ("rolled back", 60)
