@@ -229,7 +229,9 @@ def test_answers_that_are_sealed_while_they_are_copied_are_in_the_backup(
     assert [identifier for identifier, _ in read(segment)] == identifiers
 
 
-@pytest.mark.parametrize("what", ["table", "database", "secret", "manifest", "note", "missing"])
+@pytest.mark.parametrize(
+    "what", ["table", "record", "database", "secret", "manifest", "note", "missing"]
+)
 def test_a_changed_backup_is_refused_by_the_name_of_the_file(
     saved: Path, what: str, tmp_path: Path
 ) -> None:
@@ -238,6 +240,7 @@ def test_a_changed_backup_is_refused_by_the_name_of_the_file(
     file = {
         "table": table,
         "missing": table,
+        "record": next((backup / FILES / "records").rglob("*.json")),
         "database": backup / FILES / "ledger.db",
         "secret": backup / FILES / "secrets" / "ledger_key",
         "manifest": backup / MANIFEST,
@@ -251,7 +254,8 @@ def test_a_changed_backup_is_refused_by_the_name_of_the_file(
         file.write_bytes(content)
     home = Home(tmp_path / "new" / "homes" / "home")
     with pytest.raises(StorageError) as caught:
-        restore_backup(backup, home, _quietly, "all")
+        # What has no digest in its name is always compared.
+        restore_backup(backup, home, _quietly, "all" if what == "table" else "unnamed")
     named = "manifest" if what in {"manifest", "note"} else str(file.relative_to(backup / FILES))
     assert named in str(caught.value)
     assert [*tmp_path.iterdir()] == [backup], "something was left"
