@@ -36,7 +36,9 @@ def test_answers_of_a_pipeline_go_though_another_one_keeps_them_for_ever(
         journal.close()
         log.collect()
         assert apply_retention(log, home, date(2026, 1, 31)) == 1
-        assert log.find(text(kept))
+        found = log.find(text(kept))
+        assert found
+        assert found.place == "archive"
         assert log.find(text(old)) is None
 
 

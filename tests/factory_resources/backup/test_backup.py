@@ -230,7 +230,7 @@ def test_answers_that_are_sealed_while_they_are_copied_are_in_the_backup(
 
 
 @pytest.mark.parametrize(
-    "what", ["table", "record", "database", "secret", "manifest", "note", "missing"]
+    "what", ["table", "record", "database", "secret", "manifest", "note", "missing", "cut"]
 )
 def test_a_changed_backup_is_refused_by_the_name_of_the_file(
     saved: Path, what: str, tmp_path: Path
@@ -240,6 +240,7 @@ def test_a_changed_backup_is_refused_by_the_name_of_the_file(
     file = {
         "table": table,
         "missing": table,
+        "cut": table,
         "record": next((backup / FILES / "records").rglob("*.json")),
         "database": backup / FILES / "ledger.db",
         "secret": backup / FILES / "secrets" / "ledger_key",
@@ -248,6 +249,8 @@ def test_a_changed_backup_is_refused_by_the_name_of_the_file(
     }[what]
     if what == "missing":
         file.unlink()
+    elif what == "cut":
+        file.write_bytes(file.read_bytes()[:-1])
     else:
         content = bytearray(file.read_bytes())
         content[len(content) // 2] ^= 1
