@@ -195,6 +195,15 @@ def test_a_column_of_the_first_rows_of_a_file_may_be_missing_in_later_ones(
     assert None not in answers
 
 
+def test_an_answer_is_on_the_disk_before_it_is_given(
+    pack: EdgePack, model: program.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced = list[int]()
+    monkeypatch.setattr(os, "fsync", lambda handle: synced.append(os.fstat(handle).st_size))
+    model.predict([row()])
+    assert synced[-1:] == [(pack.folder / program.LOG).stat().st_size]
+
+
 def test_sensitive_values_are_not_in_the_log(pack: EdgePack, model: program.Model) -> None:
     model.predict([row(owner="a person's name"), row(owner="a person's name")])
     text = (pack.folder / program.LOG).read_text()
