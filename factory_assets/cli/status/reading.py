@@ -74,7 +74,8 @@ def read_status(home: Home, now: datetime) -> FactoryStatus:
     needs = [
         *_troubles(pipelines),
         *_deleted(pipelines, known),
-        *_moved(pipelines, known, registry.aliases()),
+        # Without a ledger, the alias itself says which version serves.
+        *(_moved(pipelines, known, registry.aliases()) if entries else ()),
         *_not_served(home),
         *_failures(last, pipelines),
         *_asked(waiting),

@@ -290,6 +290,8 @@ def test_a_home_from_before_the_ledger_is_told_as_that_and_backed_up(
     (home.path / "secrets" / "ledger_key").unlink()
     _, status = in_process("status")
     assert "ledger     none yet: this home is older than the ledger" in status
+    # MLflow's alias says there which version serves.
+    assert "alias moved" not in status
     code, told = in_process("verify")
     assert (code, "this home has no ledger: it is older" in told) == (1, True), told
     code, told = in_process("backup", tmp_path / "backups")
