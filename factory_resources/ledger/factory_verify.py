@@ -928,6 +928,15 @@ def read_all(files: HomeFolder | ArchiveFile, name: str, limit: int) -> bytes:
     return bytes(content)
 
 
+@contextmanager
+def _named(what: str) -> Iterator[None]:
+    """Say of what does not hold in the block which file it is about."""
+    try:
+        yield
+    except InvalidError as error:
+        raise type(error)(f"{what}: {error}") from error
+
+
 def parse_object(content: bytes) -> dict[str, Any]:
     """Return a JSON object, however written, if it takes little memory."""
     braces, brackets, commas = content.count(b"{"), content.count(b"["), content.count(b",")
@@ -3247,7 +3256,7 @@ class PredictionCheck:
     def _list(self, name: str, expected: str, number: int) -> int:
         """Note the leaves in a list; return how many they are."""
         digest, rest, count = sha256(), b"", 0
-        with self._named(name):
+        with _named(name):
             for chunk in self._files.chunks(name):
                 digest.update(chunk)
                 *lines, rest = (rest + chunk).split(b"\n")
@@ -3261,13 +3270,6 @@ class PredictionCheck:
             if digest.hexdigest() != expected or rest:
                 raise InvalidError(f"was changed: its SHA-256 is {digest.hexdigest()}")
         return count
-
-    @contextmanager
-    def _named(self, name: str) -> Iterator[None]:
-        try:
-            yield
-        except InvalidError as error:
-            raise type(error)(f"{name} {error}") from error
 
     def _block(self, number: int, entry: dict[str, Any], database: GuardedDatabase | None) -> bool:
         """Compare a block; False if it is neither in the database nor in the journal."""
@@ -3371,7 +3373,7 @@ class PredictionCheck:
         """Compare a block that is still in the journal; False if it is not."""
         identity = take(entry, "block")
         name = f"predictions/journal/{identity}.sealed"
-        with self._named(name):
+        with _named(name):
             try:
                 content = read_all(self._files, name, _SEGMENT_BYTES)
             except MissingFileError:
@@ -4354,7 +4356,8 @@ class _ArchiveCheck:
 
     def run(self) -> bytes | None:
         report, archive = self._report, self._archive
-        evidence = parse_object(self._read("evidence.json"))
+        with _named("evidence.json"):
+            evidence = parse_object(self._read("evidence.json"))
         if take(evidence, "format", kind=int) != 1:
             raise InvalidError("is evidence of a newer format; use a newer verifier")
         pipeline, version = take(evidence, "pipeline"), take(evidence, "version", kind=int)
@@ -4426,27 +4429,27 @@ class _ArchiveCheck:
         self._report.count("statements")
 
     def _read(self, name: str, limit: int = _SMALL_FILE) -> bytes:
-        try:
-            return read_all(self._archive, name, limit)
-        except InvalidError as error:
-            raise type(error)(f"{name} {error}") from error
+        return read_all(self._archive, name, limit)
 
     def _checkpoint(self, origin: str) -> tuple[LogCheckpoint, bytes]:
         """Return the checkpoint, signed by the log, after looking at its cosignatures."""
         key, policy = self._expected.key, self._expected.policy
         if key is None:
-            key = VerifierKey.parse(self._read("key").decode("utf-8", "replace").strip())
+            with _named("key"):
+                key = VerifierKey.parse(self._read("key").decode("utf-8", "replace").strip())
             self._expected.require_log(key, self._report, file="key")
         if policy is None and next(self._archive.names("policy"), None):
-            policy = TrustPolicy.parse(self._read("policy"))
+            with _named("policy"):
+                policy = TrustPolicy.parse(self._read("policy"))
             self._report.note("is the factory's own; give yours with --policy", file="policy")
-        content = self._read("checkpoint")
-        note = SignedNote.parse(content)
-        checkpoint = LogCheckpoint.parse(note.text)
-        require_signed(note, checkpoint, key)
-        _require_same("the origin", origin, checkpoint.origin)
-        witnessed = Witnessed(policy)
-        witnessed.see(note, checkpoint.size)
+        with _named("checkpoint"):
+            content = self._read("checkpoint")
+            note = SignedNote.parse(content)
+            checkpoint = LogCheckpoint.parse(note.text)
+            require_signed(note, checkpoint, key)
+            _require_same("the origin", origin, checkpoint.origin)
+            witnessed = Witnessed(policy)
+            witnessed.see(note, checkpoint.size)
         witnessed.report(self._report, checkpoint.size)
         self._key = key
         return checkpoint, content
@@ -4455,13 +4458,15 @@ class _ArchiveCheck:
         """Compare with the checkpoint that the auditor kept, by the proof in the archive."""
         if self._expected.since is None:
             return
-        note = SignedNote.parse(self._expected.since)
-        kept = LogCheckpoint.parse(note.text)
-        require_signed(note, kept, self._key)
+        with _named("the checkpoint of --since"):
+            note = SignedNote.parse(self._expected.since)
+            kept = LogCheckpoint.parse(note.text)
+            require_signed(note, kept, self._key)
         if kept == checkpoint:
             return
         try:
-            request = CheckpointRequest.parse(self._read("consistency"))
+            with _named("consistency"):
+                request = CheckpointRequest.parse(self._read("consistency"))
         except MissingFileError:
             request = CheckpointRequest(kept.size, (), b"")
         # The archive has the last checkpoint that a witness saw, which may be the older of the two.
@@ -4485,7 +4490,8 @@ class _ArchiveCheck:
         """Take an entry of the archive, if its proof holds."""
         name = f"proofs/{number}.tlog-proof"
         try:
-            body = self._read(f"entries/{number}.json")
+            with _named(f"entries/{number}.json"):
+                body = self._read(f"entries/{number}.json")
             proof = InclusionProof.parse(self._read(name))
             if proof.checkpoint != content or proof.index != number:
                 raise InvalidError("the proof is of another checkpoint or entry")

@@ -241,6 +241,33 @@ def test_what_no_entry_names_does_not_count(evidence: Evidence) -> None:
     assert f"note: {name}: is not in the ledger, so nothing here proves it" in out
 
 
+@pytest.mark.parametrize("content", [b"", b"cut off"])
+@pytest.mark.parametrize("name", ["evidence.json", "key", "checkpoint", "policy", "statement.json"])
+def test_a_damaged_file_of_the_archive_is_named(
+    evidence: Evidence, name: str, content: bytes
+) -> None:
+    evidence.change(lambda members: members.update({name: content}))
+    code, out = evidence.verify()
+    assert (code, out.count("problem: ")) == (1, 1), out
+    assert f"problem: {name}: " in out
+
+
+@pytest.mark.parametrize("name", ["evidence.json", "key", "checkpoint"])
+def test_a_file_that_the_archive_lacks_is_named_once(evidence: Evidence, name: str) -> None:
+    _without(name)(evidence)
+    code, out = evidence.verify()
+    assert (code, f"problem: {name}: is not in the archive" in out) == (1, True), out
+
+
+def test_a_damaged_checkpoint_that_the_auditor_kept_is_named(
+    evidence: Evidence, tmp_path: Path
+) -> None:
+    kept = tmp_path / "kept"
+    kept.write_bytes(b"cut off")
+    code, out = evidence.verify("--since", str(kept))
+    assert (code, "problem: the checkpoint of --since: the note is" in out) == (1, True), out
+
+
 def test_evidence_of_another_log_is_found(evidence: Evidence) -> None:
     code, out = evidence.verify("--key", str(LogKey(b"o" * 32).public))
     assert code == 1

@@ -198,10 +198,10 @@ def test_what_is_missing_beside_a_file_is_told_from_what_was_removed(
     assert [problem for problem in problems(home) if "is missing" in problem]
     file.path.write_bytes(content)
     file.leaves.write_bytes(leaves.replace(b"1-1", b"0-1"))
-    assert [problem for problem in problems(home) if "leaves was changed" in problem]
+    assert [problem for problem in problems(home) if "leaves: was changed" in problem]
     file.leaves.unlink()
     found = problems(home)
-    assert [problem for problem in found if "leaves is missing" in problem]
+    assert [problem for problem in found if "leaves: is missing" in problem]
     assert [problem for problem in found if "records of block" in problem]
     file.leaves.write_bytes(leaves)
     assert problems(home) == []
