@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from factory_assets.ml.metrics.fairness import Grouping
+from factory_assets.ml.metrics.bootstrap import bootstrap_intervals
 from factory_assets.ml.metrics.metrics import ScoredRows, normalise_probabilities
 from factory_assets.ml.performance.betting import MeanEvidence
-from factory_assets.ml.performance.realized import RealizedPerformance, realized_performance
+from factory_assets.ml.performance.label_selection import label_selection
+from factory_assets.ml.performance.labelled_rows import known_truth
 from factory_assets.ml.performance.sequential import PairedComparison
 from factory_assets.monitoring.answers import AnsweredRows, read_rows
 from factory_assets.monitoring.reference import TestedRows
@@ -25,7 +26,7 @@ from factory_assets.monitoring.report import RealMetric, RealPerformance, SliceM
 from factory_assets.monitoring.watched import WatchedInputs
 from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.model import Candidate
-from factory_assets.spec import Pipeline
+from factory_assets.spec import Evaluate, Pipeline
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
 from factory_resources.outcomes.engines import has_outcomes, open_outcomes
@@ -35,6 +36,7 @@ from factory_resources.prediction_log.prediction_log import PredictionLog
 
 if TYPE_CHECKING:
     import numpy as np
+    import pyarrow as pa
     from numpy.typing import NDArray
 
 ALPHA = 0.01
@@ -42,6 +44,9 @@ ALPHA = 0.01
 
 _MOST = 20_000
 """The newest answers with outcomes that are measured."""
+
+_RESAMPLES = 200
+"""At most, of an interval."""
 
 _FILE = "losses.json"
 
@@ -112,7 +117,11 @@ class LossComparison:
         import numpy as np
 
         until = int(now.timestamp() * 1e6) - SETTLED
-        new = (known.first > self.until) & (known.first <= until) & _is_known(known)
+        new = (
+            (known.first > self.until)
+            & (known.first <= until)
+            & known_truth(known.truth, known.rows.outputs)
+        )
         if not new.any():
             return self
         scale = 1.0
@@ -182,80 +191,75 @@ def real_performance(
 ) -> RealPerformance:
     """Measure the metrics that the evaluation names on the answers whose outcomes are known.
 
+    Rows whose class the model does not know are counted as labelled, and not measured.
+
     Args:
         answered: other answers, with which their outputs are compared.
         is_worse: what the comparison of losses says.
     """
-    import numpy as np
-
     candidate = evaluation.candidate
     declared = pipeline.spec.evaluate
     names = {evaluation.headline, *(gate.metric for gate in declared.conditions)}
-    outputs = [known.rows.outputs]
-    seen = {*known.rows.ids}
+    labelled = _exact(known.rows.outputs, candidate)
+    unlabelled = labelled[:0]
     if answered is not None:
-        others = np.array([identifier not in seen for identifier in answered.ids], dtype=bool)
-        outputs.append(answered.outputs[others])
-    whole = np.concatenate(outputs)
-    labelled = np.arange(len(whole)) < len(known)
-    truth = np.concatenate([known.truth, np.zeros(len(whole) - len(known), known.truth.dtype)])
-    found = realized_performance(
-        ScoredRows(
-            candidate.task,
-            truth,
-            normalise_probabilities(whole) if candidate.classes else whole,
-            threshold=0.5 if candidate.threshold is None else candidate.threshold,
-            # `asymmetric_score` is a sum, which other rows cannot be compared by.
-            clip=None if declared.clip is None else float(declared.clip),
-        ),
+        seen = {*known.rows.ids}
+        others = [identifier not in seen for identifier in answered.ids]
+        unlabelled = _exact(answered.outputs[others], candidate)
+    counted = known_truth(known.truth, labelled)
+    scored = ScoredRows(
+        candidate.task,
+        known.truth,
         labelled,
-        names,
-        slices=_groupings(pipeline, known.rows, len(whole)),
-        min_rows=declared.min_rows,
+        threshold=0.5 if candidate.threshold is None else candidate.threshold,
+        # `asymmetric_score` is a sum, which other rows cannot be compared by.
+        clip=None if declared.clip is None else float(declared.clip),
     )
-    return _described(found, evaluation, is_worse=is_worse)
-
-
-def _described(
-    found: RealizedPerformance, evaluation: EvaluationResult, *, is_worse: bool
-) -> RealPerformance:
+    selection = label_selection(labelled, unlabelled)
     return RealPerformance(
-        labelled=found.labelled,
-        unlabelled=found.unlabelled,
+        labelled=len(labelled),
+        unlabelled=len(unlabelled),
         is_worse=is_worse,
-        metrics={
-            name: RealMetric(
-                value=one.value, low=one.low, high=one.high, tested=evaluation.metrics.get(name)
-            )
-            for name, one in found.metrics.items()
-        },
-        slices=tuple(
-            SliceMetrics(
-                column=one.column,
-                value=one.value,
-                rows=one.rows,
-                metrics={name: metric.value for name, metric in one.metrics.items()},
-            )
-            for one in found.slices
-        ),
-        caveat=found.selection.caveat if found.selection else "",
+        metrics=_measured(scored.take(counted), names, evaluation),
+        slices=tuple(_slices(declared, known.rows.inputs, counted, scored, names)),
+        caveat=selection.caveat if selection else "",
     )
 
 
-def _groupings(pipeline: Pipeline, rows: AnsweredRows, count: int) -> list[Grouping]:
-    """Group the rows with outcomes by the watched columns of slices and protected groups."""
-    import numpy as np
+def _exact(outputs: NDArray[Any], candidate: Candidate) -> NDArray[Any]:
+    return normalise_probabilities(outputs) if candidate.classes else outputs
 
-    from factory_assets.ml.evaluation.test_set import group_rows
 
-    declared = (*pipeline.spec.evaluate.slices, *pipeline.spec.evaluate.protected)
-    groupings = []
-    for column in dict.fromkeys(declared):
-        if column in rows.inputs.column_names:
-            own = group_rows(rows.inputs, column)
-            codes = np.concatenate([own.codes, np.full(count - len(own.codes), -1)])
-            groupings.append(Grouping(column, own.names, codes))
-    return groupings
+def _measured(
+    scored: ScoredRows, names: Collection[str], evaluation: EvaluationResult
+) -> dict[str, RealMetric]:
+    values = scored.metrics(names)
+    intervals = bootstrap_intervals(scored, values.keys(), resamples=_RESAMPLES, seed=0)
+    metrics = {}
+    for name, value in values.items():
+        low, high = intervals.get(name, (None, None))
+        tested = evaluation.metrics.get(name)
+        metrics[name] = RealMetric(value=value, low=low, high=high, tested=tested)
+    return metrics
+
+
+def _slices(
+    declared: Evaluate,
+    inputs: pa.Table,
+    counted: NDArray[np.bool_],
+    scored: ScoredRows,
+    names: Collection[str],
+) -> Iterator[SliceMetrics]:
+    """Yield the metrics by the values of the watched columns of slices and protected groups."""
+    from factory_assets.ml.evaluation.test_set import slice_rows
+
+    for column in dict.fromkeys((*declared.slices, *declared.protected)):
+        if column not in inputs.column_names:
+            continue
+        for value, rows in slice_rows(inputs, column):
+            own = rows[counted[rows]]
+            metrics = scored.take(own).metrics(names) if len(own) >= declared.min_rows else {}
+            yield SliceMetrics(column=column, value=value, rows=len(own), metrics=metrics)
 
 
 def _losses(outputs: NDArray[Any], truth: NDArray[Any], scale: float) -> NDArray[np.float64]:
@@ -269,12 +273,3 @@ def _losses(outputs: NDArray[Any], truth: NDArray[Any], scale: float) -> NDArray
         losses = np.abs(outputs - truth) / scale
     clipped: NDArray[np.float64] = np.clip(losses, 0.0, 1.0)
     return clipped
-
-
-def _is_known(known: KnownOutcomes) -> NDArray[np.bool_]:
-    import numpy as np
-
-    found: NDArray[np.bool_] = np.isfinite(known.truth) & (
-        (known.truth >= 0) if known.rows.outputs.ndim == 2 else np.ones(len(known), dtype=bool)
-    )
-    return found

@@ -3,7 +3,7 @@
 For classes the outputs are calibrated on reference rows that are weighted to resemble the window
 (M-CBPE), for numbers the errors are predicted (direct loss estimation). Each estimate comes with
 an interval that was measured on shifts of the reference rows. Performance with truth belongs in
-`realized.py`.
+`factory_assets.monitoring.outcomes`.
 """
 
 from __future__ import annotations
