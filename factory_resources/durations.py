@@ -34,6 +34,11 @@ def moment(time: str | None) -> str:
     return time[:19].replace("T", " ") if time else ""
 
 
+def minute(time: str) -> str:
+    """Return a time in ISO 8601 to the minute, as people read it: `2026-11-26 14:48`."""
+    return time[:16].replace("T", " ")
+
+
 def duration_text(seconds: int) -> str:
     """Return a duration as a person would write it, such as `2h`; `90 s` if it is no whole one."""
     for unit, length in reversed(_UNITS.items()):

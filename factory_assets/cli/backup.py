@@ -10,6 +10,7 @@ from rich.console import Console
 from factory_resources.backup.contents import digest_in_name
 from factory_resources.backup.manifest import Manifest
 from factory_resources.backup.restoring import Compared, check_backup, restore_backup
+from factory_resources.durations import minute
 from factory_resources.errors import StorageError
 from factory_resources.home.database import DATABASE_VARIABLE, chosen_database, server_address
 from factory_resources.home.disk_space import size_text
@@ -64,7 +65,7 @@ def restore(backup: Path, path: Path, compare: Compared, console: Console) -> No
             _to_server(home, address, status.update)
     size = sum(file.bytes for file in manifest.files)
     ledger = manifest.ledger
-    made = manifest.made[:16].replace("T", " ")
+    made = minute(manifest.made)
     for line in (
         f"restored {len(manifest.files):,} files, {size_text(size)}, of {made} UTC",
         _compared(manifest, compare),
@@ -83,7 +84,7 @@ def check(backup: Path, console: Console) -> None:
     with console.status("reading the manifest") as status:
         manifest = check_backup(backup, status.update)
     size = sum(file.bytes for file in manifest.files)
-    made = manifest.made[:16].replace("T", " ")
+    made = minute(manifest.made)
     _say(console, f"complete: {len(manifest.files):,} files, {size_text(size)}, of {made} UTC")
 
 

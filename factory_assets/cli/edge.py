@@ -9,6 +9,7 @@ from pathlib import Path
 from factory_assets.serving.edge.logged_answers import PROGRAM
 from factory_assets.serving.edge.pack import write_pack
 from factory_assets.serving.edge.receive import receive_log
+from factory_resources.durations import minute
 from factory_resources.home.home import Home
 
 
@@ -37,7 +38,7 @@ def ingest_log_text(folder: Path) -> tuple[str, bool]:
     pack = received.pack
     new = f"{received.answers:,} new answers, {received.proven:,} in all"
     if received.known:
-        new = f"nothing new since {received.known.time[:16].replace('T', ' ')} UTC"
+        new = f"nothing new since {minute(received.known.time)} UTC"
     lines = [f"{pack.pipeline}@{pack.version}, pack {pack.pack[:12]}: {new}"]
     lines += [f"  wrong: {finding}" for finding in received.findings]
     lines += [f"  note:  {note}" for note in received.notes]

@@ -23,6 +23,7 @@ from factory_assets.execution.explain import Explained, explain
 from factory_assets.execution.requests import StageRequest
 from factory_assets.spec import Pipeline
 from factory_assets.spec.partitions import DynamicPartitions
+from factory_resources.durations import minute
 from factory_resources.home.database import PREPARED, server_address
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare
@@ -128,5 +129,5 @@ def _line(what: str, reason: str, group: Sequence[Explained]) -> str:
 
 def _records_summary(group: Sequence[Explained]) -> str:
     records = [outcome.record for outcome in group if outcome.record]
-    newest = max(record.finished for record in records)[:16].replace("T", " ")
+    newest = minute(max(record.finished for record in records))
     return f"{len(group)} partitions, {sum(r.seconds for r in records):.1f} s, newest from {newest}"

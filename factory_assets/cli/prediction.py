@@ -17,6 +17,7 @@ from factory_assets.audit.trace.answer.report import (
 from factory_assets.cli.influence import influence_lines
 from factory_assets.cli.trace import erased_lines, sources_lines, state_words, step_lines
 from factory_assets.cli.wrapping import wrap_lines
+from factory_resources.durations import minute
 from factory_resources.errors import UnknownNameError
 from factory_resources.metering.amounts import amount
 from factory_resources.prediction_log.ids import parse, text
@@ -67,7 +68,7 @@ def _lines(found: AnswerTrace) -> Iterator[str]:
 def _answer(found: AnswerTrace) -> Iterator[str]:
     who = f" by {found.caller}" if found.caller else ""
     yield (
-        f"  asked     {_minute(found.time, 23)} UTC{who} ({found.protocol}), row "
+        f"  asked     {found.time[:23].replace('T', ' ')} UTC{who} ({found.protocol}), row "
         f"{found.row + 1} of {max(1, found.rows)}, answered in {found.milliseconds:.1f} ms"
     )
     yield f"  model     {found.pipeline}@{found.version}, {standing_words(found.standing)}"
@@ -76,13 +77,13 @@ def _answer(found: AnswerTrace) -> Iterator[str]:
     yield from (f"  output    {name} = {value!r}" for name, value in found.named_output.items())
     for one in found.outcomes:
         value = "(hidden, the target is sensitive)" if one.hidden else repr(one.value)
-        yield f"  outcome   {value}, observed {_minute(one.observed)}, by {one.source}"
+        yield f"  outcome   {value}, observed {minute(one.observed)}, by {one.source}"
 
 
 def standing_words(standing: StandingFact) -> str:
     """Say what a version was at a moment."""
     entry = f" (entry {standing.entry})" if standing.entry is not None else ""
-    since = f" since {_minute(standing.since)}{entry}" if standing.since else ""
+    since = f" since {minute(standing.since)}{entry}" if standing.since else ""
     champion = f"; version {standing.champion} was champion" if standing.champion else ""
     stopped = ", which a person had stopped" if standing.stopped else ""
     words = {
@@ -109,7 +110,7 @@ def _edge(edge: EdgeFact, *, is_here: bool) -> Iterator[str]:
     if edge.line:
         yield f"            line {edge.line} of the log sha256:{(edge.file or '')[:SHOWN_DIGITS]}"
     if edge.received:
-        log = f"its log came home {_minute(edge.received)} (entry {edge.received_entry})"
+        log = f"its log came home {minute(edge.received)} (entry {edge.received_entry})"
     else:
         log = "its log has not come home: factory ingest-log FOLDER"
     if edge.received or is_here:
@@ -143,7 +144,7 @@ def _version(found: AnswerTrace) -> Iterator[str]:
         yield "  no verdict is in the ledger"
         return
     verdict = "passed" if found.verdict.passed else "FAILED"
-    yield f"  gates {verdict} {_minute(found.verdict.time)} (entry {found.verdict.entry})"
+    yield f"  gates {verdict} {minute(found.verdict.time)} (entry {found.verdict.entry})"
     explained = {gate.name: gate.explanation for gate in (model.gates if model else ())}
     for gate, passed in found.verdict.gates.items():
         yield f"    {'passed' if passed else 'FAILED'}  {explained.get(gate, gate)}"
@@ -155,7 +156,7 @@ def _events(events: Iterable[LedgerEvent]) -> Iterator[str]:
         role = f" ({one.role})" if one.role else ""
         reason = f": {one.reason}" if one.reason else ""
         later = "" if one.before else ", after the answer"
-        yield f"  {_minute(one.time)}{later}  {one.what}{who}{role}{reason} (entry {one.entry})"
+        yield f"  {minute(one.time)}{later}  {one.what}{who}{role}{reason} (entry {one.entry})"
 
 
 def _training(found: AnswerTrace) -> Iterator[str]:
@@ -209,7 +210,3 @@ def _problems(found: AnswerTrace) -> Iterator[str]:
         yield "no problems: every stored file was read and matches its digest"
     else:
         yield "no problems found; the stored files were not read"
-
-
-def _minute(time: str, characters: int = 16) -> str:
-    return time[:characters].replace("T", " ")

@@ -12,6 +12,7 @@ from factory_assets.execution.progress import Counted, Progress
 from factory_assets.execution.requests import StageRun
 from factory_assets.results.stages import Stage
 from factory_assets.spec.partitions import wrong_key
+from factory_resources.durations import minute
 from factory_resources.errors import FactoryError
 from factory_resources.ledger.factory_verify import amount
 
@@ -54,8 +55,7 @@ class TerminalProgress(Progress):
 
     def unchanged(self, pipeline: str, since: str) -> None:
         """Say that the results of a pipeline stand, the newest of them `since` (UTC, ISO 8601)."""
-        moment = since[:16].replace("T", " ")
-        self._print(pipeline, "", f"nothing changed since {moment} UTC")
+        self._print(pipeline, "", f"nothing changed since {minute(since)} UTC")
 
     def failed(self, pipeline: str, stage: Stage, error: FactoryError) -> None:
         self.error = error

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from factory_assets.spec.base import suggest
-from factory_resources.durations import seconds_of
+from factory_resources.durations import minute, seconds_of
 from factory_resources.errors import UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.security.tokens import Tokens
@@ -45,7 +45,7 @@ def token_lines() -> Iterator[str]:
     for token in Tokens(Home.from_env()).list():
         state = "revoked" if token.revoked else "valid" if token.is_valid else "expired"
         rate = f", {token.rate:g} a second" if token.rate else ""
-        until = token.expires[:16].replace("T", " ")
+        until = minute(token.expires)
         yield f"{token.name}: {', '.join(token.pipelines)}; {state}, until {until} UTC{rate}"
 
 

@@ -19,6 +19,7 @@ from factory_assets.results.latest import PARTITIONED
 from factory_assets.results.record_graph import value_in
 from factory_assets.results.stages import UPSTREAM, Stage
 from factory_assets.spec import Partition
+from factory_resources.durations import minute
 from factory_resources.errors import FactoryError
 from factory_resources.tracking.record import Record, damaged_record
 from factory_resources.tracking.records import Records
@@ -96,7 +97,7 @@ class _Waiting:
         first = " and ".join(upstream)
         runs = "run" if len(upstream) > 1 else "runs"
         try:
-            latest = Records(call.home).latest(call.pipeline.name, call.stage, _key(call))
+            latest = Records(call.home).latest(call.pipeline.name, call.stage, call.partition_key)
             reasons = self._reasons(call, latest) if latest else []
         except FactoryError as error:
             return _describe(call, "fails", str(error))
@@ -107,7 +108,7 @@ class _Waiting:
 
     def _reasons(self, call: StageRequest, latest: Record) -> list[str]:
         """Return why no stored result can be reused, whatever the inputs will be."""
-        if _key(call) in self._possible:
+        if call.partition_key in self._possible:
             return []
         return _diff_keys(call.stage, latest, _as_today(latest, self._today), ())
 
@@ -143,13 +144,13 @@ def _of_plan(call: StageRequest, plan: StagePlan) -> Explained:
         return _describe(call, "compute", "nothing is to be reused")
     record = plan.record
     if record:
-        when = record.finished[:16].replace("T", " ")
+        when = minute(record.finished)
         why = f"computed {when} by run {record.run_id[:8]}, {record.seconds:.1f} s"
         return replace(_describe(call, "reuse", why), record=record)
     records = Records(call.home)
     if records.find(call.pipeline.name, call.stage, digest(plan.components)):
         return _describe(call, "compute", _GONE.get(call.stage, "a file of the snapshot is gone"))
-    latest = records.latest(call.pipeline.name, call.stage, _key(call))
+    latest = records.latest(call.pipeline.name, call.stage, call.partition_key)
     if latest is None:
         return _describe(call, "compute", _NEVER)
     if digest(latest.parts) != latest.key:
@@ -160,11 +161,7 @@ def _of_plan(call: StageRequest, plan: StagePlan) -> Explained:
 
 
 def _describe(call: StageRequest, what: What, why: str) -> Explained:
-    return Explained(call.stage, _key(call), what, why)
-
-
-def _key(call: StageRequest) -> str | None:
-    return call.partition.key if call.partition else None
+    return Explained(call.stage, call.partition_key, what, why)
 
 
 Path = tuple[str, ...]

@@ -13,7 +13,7 @@ from factory_assets.execution.responsibility import missing_responsibility
 from factory_assets.results.base import result_as
 from factory_assets.results.model import Champion
 from factory_assets.spec import Approval, Pipeline
-from factory_resources.durations import seconds_of
+from factory_resources.durations import minute, seconds_of
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import (
     CandidateDecided,
@@ -131,7 +131,7 @@ def waiting_text(standing: Standing, pipeline: str, version: int) -> str | None:
     if missing <= 0:
         return f"{name} has its approvals: factory run {pipeline} lets it serve"
     role = f"{standing.rule.by}{'' if missing == 1 else 's'}"
-    since = f" since {standing.since[:16].replace('T', ' ')} UTC" if standing.since else ""
+    since = f" since {minute(standing.since)} UTC" if standing.since else ""
     return (
         f"{name} waits for {missing} {role}{since}: factory approve {name} --reason '…' (or refuse)"
     )

@@ -5,7 +5,7 @@ from base64 import b64decode
 
 from factory_assets.execution.standing import Standing, waiting_text
 from factory_assets.spec.rollout import share_text
-from factory_resources.durations import duration_text
+from factory_resources.durations import duration_text, minute
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import ChampionMade
 from factory_resources.ledger.entry import SignedAct
@@ -59,7 +59,7 @@ def what_is_left(standing: Standing, pipeline: str) -> str:
 
 
 def _how_it_rolls_out(started: RolloutStarted) -> str:
-    since = started.time[:16].replace("T", " ")
+    since = minute(started.time)
     to = f"to {share_text(started.share)} of the callers" if started.share else "as a shadow"
     return (
         f"rolls out {to}, beside version {started.champion}, since {since} UTC, for at least "

@@ -17,6 +17,7 @@ from factory_assets.monitoring.looks import Looks
 from factory_assets.monitoring.report import MonitorReport
 from factory_assets.results.base import StageResult
 from factory_assets.spec.settings import AlertChannel
+from factory_resources.durations import minute
 from factory_resources.errors import FactoryError, StorageError
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import Kind
@@ -203,8 +204,8 @@ def alert_of(alarm: KnownAlarm, pipeline: str, news: Literal["open", "over"]) ->
     head = f"{pipeline}@{alarm.version}: {alarm.kind}"
     title = f"{head} alarm" if news == "open" else f"{head} is over"
     where = f"factory monitor {pipeline} --last, or the asset {pipeline}/monitor"
-    lines = [alarm.what, f"Since: {_minute(alarm.since)}"]
-    lines += [f"Over: {_minute(alarm.over)}"] if alarm.over else [f"What to do: {alarm.remedy}"]
+    lines = [alarm.what, f"Since: {minute(alarm.since)} UTC"]
+    lines += [f"Over: {minute(alarm.over)} UTC"] if alarm.over else [f"What to do: {alarm.remedy}"]
     return {
         "id": sha256(identity.encode()).hexdigest()[:32],
         "state": news,
@@ -219,10 +220,6 @@ def alert_of(alarm: KnownAlarm, pipeline: str, news: Literal["open", "over"]) ->
         "remedy": alarm.remedy,
         "where": where,
     }
-
-
-def _minute(time: str) -> str:
-    return f"{time[:16].replace('T', ' ')} UTC"
 
 
 def _replace(looks: Looks, alarm: KnownAlarm, *, remove: bool = False) -> None:

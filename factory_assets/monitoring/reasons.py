@@ -9,6 +9,7 @@ from factory_assets.execution.version_lineage import lineage_of
 from factory_assets.monitoring.alerts import known_alarms
 from factory_assets.monitoring.looks import Looks
 from factory_assets.spec import Pipeline
+from factory_resources.durations import minute
 from factory_resources.home.home import Home
 from factory_resources.outcomes.engines import has_outcomes, open_outcomes
 from factory_resources.tracking.registry import Registry
@@ -51,8 +52,7 @@ class TrainingReasons:
             for alarm in known_alarms(Looks(self._home, self._pipeline.name)).open:
                 if alarm.kind in {"drift", "performance"}:
                     key = f"{alarm.kind}-v{alarm.version}-look{alarm.look}"
-                    since = alarm.since[:16].replace("T", " ")
-                    reasons[key] = f"{alarm.kind} since {since} UTC"
+                    reasons[key] = f"{alarm.kind} since {minute(alarm.since)} UTC"
         new = self._new_outcomes() if "outcomes" in watch.retrain.after else None
         if new and (enough := new.rows // watch.retrain.outcomes):
             reasons[f"outcomes-v{new.version}-{enough}"] = f"{new.rows:,} new outcomes"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from factory_resources.durations import duration_text, seconds_of
+from factory_resources.durations import duration_text, minute, seconds_of
 from factory_resources.errors import UnknownNameError
 
 
@@ -25,3 +25,7 @@ def test_seconds_as_a_person_writes_them(seconds: int, text: str) -> None:
 def test_wrong_lengths_of_time(text: str) -> None:
     with pytest.raises(UnknownNameError, match="is not a duration"):
         seconds_of(text)
+
+
+def test_a_time_is_read_to_the_minute() -> None:
+    assert minute("2026-11-26T14:48:07.123456Z") == "2026-11-26 14:48"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from factory_assets.cli.status.report import FactoryStatus, OpenRun
 from factory_assets.cli.wrapping import wrap_lines
+from factory_resources.durations import minute
 from factory_resources.home.disk_space import size_text
 from factory_resources.home.home import Home
 from factory_resources.ledger.factory_verify import amount
@@ -34,7 +35,7 @@ def _lines(status: FactoryStatus) -> Iterator[tuple[str, str]]:
     yield "last night", _night(status)
     yield (
         "next",
-        _listed([f"{one.pipeline} {_minute(one.at)}" for one in status.next])
+        _listed([f"{one.pipeline} {minute(one.at)} UTC" for one in status.next])
         or "no run is scheduled",
     )
     if status.watched:
@@ -54,7 +55,7 @@ def _up(status: FactoryStatus) -> str:
 def _runs(runs: Sequence[OpenRun]) -> str:
     return _listed(
         [
-            f"{', '.join(run.pipelines)} since {_minute(run.since)} by {run.by}"
+            f"{', '.join(run.pipelines)} since {minute(run.since)} UTC by {run.by}"
             + ("" if run.is_alive else " (its process was killed; the next run ends it)")
             for run in runs
         ]
@@ -75,7 +76,7 @@ def _night(status: FactoryStatus) -> str:
 def _drift(status: FactoryStatus) -> str:
     looks = [one.last_look for one in status.watched if one.last_look]
     alarms = sum(len(one.alarms) for one in status.watched)
-    last = f"last look {_minute(max(looks))}" if looks else "nobody has looked yet"
+    last = f"last look {minute(max(looks))} UTC" if looks else "nobody has looked yet"
     found = f"{alarms} alarm{'' if alarms == 1 else 's'} open" if alarms else "no alarm"
     return f"{len(status.watched):,} watched, {last}, {found}"
 
@@ -100,7 +101,7 @@ def _ledger(status: FactoryStatus) -> str:
         return f"{entries}; no witness is declared"
     if seen.last is None:
         return f"{entries}; no witness has seen it"
-    return f"{entries}; a witness has seen {seen.seen:,} of them, last {_minute(seen.last)}"
+    return f"{entries}; a witness has seen {seen.seen:,} of them, last {minute(seen.last)} UTC"
 
 
 def _backup(status: FactoryStatus) -> str:
@@ -109,7 +110,7 @@ def _backup(status: FactoryStatus) -> str:
         return "none"
     newer = status.entries - made.entries
     return (
-        f"last {_minute(made.at)}: {made.files:,} files, {size_text(made.bytes)}, "
+        f"last {minute(made.at)} UTC: {made.files:,} files, {size_text(made.bytes)}, "
         f"{amount(newer, 'entries of the ledger')} {'is' if newer == 1 else 'are'} newer"
     )
 
@@ -130,7 +131,3 @@ def _needs(status: FactoryStatus) -> Iterator[str]:
 def _listed(texts: Sequence[str]) -> str:
     more = f", and {len(texts) - _LISTED:,} more" if len(texts) > _LISTED else ""
     return ", ".join(texts[:_LISTED]) + more
-
-
-def _minute(time: str) -> str:
-    return f"{time[:16].replace('T', ' ')} UTC"

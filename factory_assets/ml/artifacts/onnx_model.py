@@ -31,6 +31,7 @@ from factory_assets.ml.features.times import read_times
 from factory_assets.results.uncertainty import RegionBounds
 from factory_assets.spec import Clean, Ingest
 from factory_resources.cores import usable_cores
+from factory_resources.durations import minute
 from factory_resources.errors import ModelError, RefusedError
 from factory_resources.home.home import Home, unreadable
 from factory_resources.ledger.entries import ModelExported
@@ -227,7 +228,7 @@ def load_champion(model: str, home: Home) -> tuple[int, OnnxModel]:
     number = registry.champion(model)
     if stopped := registry.stopped(model):
         raise RefusedError(
-            f"{model!r} was stopped {stopped[1].time[:16].replace('T', ' ')} UTC "
+            f"{model!r} was stopped {minute(stopped[1].time)} UTC "
             f"(entry {stopped[0]} of the ledger)",
             remedy=f"a person lets it serve again with: factory resume {model}",
         )

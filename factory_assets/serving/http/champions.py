@@ -24,6 +24,7 @@ from factory_assets.serving.logged_keys import LoggedKey
 from factory_assets.serving.online.input_shift import InputShift
 from factory_assets.serving.online.served_model import ServedModel
 from factory_assets.serving.verified_champion import load_verified
+from factory_resources.durations import minute
 from factory_resources.errors import FactoryError, ModelError
 from factory_resources.home.home import Home
 from factory_resources.home.serving_faults import forget_serving_faults, write_serving_faults
@@ -239,8 +240,7 @@ class Champions:
         reason = None
         if stopped:
             number, entry = stopped
-            when = entry.time[:16].replace("T", " ")
-            reason = f"{name!r} was stopped {when} UTC (entry {number} of the ledger)"
+            reason = f"{name!r} was stopped {minute(entry.time)} UTC (entry {number} of the ledger)"
         return _Standing(self._registry.champion(name), reason, self._rollout(name))
 
     def _rollout(self, name: str) -> Rollout | None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from factory_assets.audit.trace.answer.report import AnswerTrace
 from factory_assets.audit.trace.report import RowRoute, Source, StagePassage, State, Step, Trace
 from factory_assets.web.lineage.layout import Edge
+from factory_resources.durations import minute
 
 ROW_WORDS = {
     "snapshot": "kept",
@@ -88,7 +89,7 @@ def lineage_graph(result: Trace | AnswerTrace) -> LineageGraph:
 def _add_answer(graph: LineageGraph, result: AnswerTrace, before: Sequence[str]) -> None:
     prediction = result.output.get("prediction")
     detail = "refused" if prediction is None else f"{prediction}"
-    node = LineageNode("answer", "answer", detail, result.time[:16].replace("T", " "), result.id)
+    node = LineageNode("answer", "answer", detail, minute(result.time), result.id)
     graph.add(node, before)
 
 

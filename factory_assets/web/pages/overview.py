@@ -13,6 +13,7 @@ from factory_assets.web.pages.pipeline_state import PipelineState, Trouble
 from factory_assets.web.pages.pipeline_states import PipelineStates
 from factory_assets.web.pages.runs import LastRun, Runs
 from factory_assets.web.pages.waits import Wait, waits_of
+from factory_resources.durations import minute
 from factory_resources.erasure.listed_manifests import require_manifests
 from factory_resources.erasure.manifest import FINISH, stored_intents
 from factory_resources.errors import FactoryError, StorageError
@@ -152,7 +153,7 @@ def _ledger(home: Home, problems: list[OverviewProblem]) -> str:
         state = None
     with ledger.reading() as log:
         size = log.size
-        last = entry_in(log, size - 1).time[:16].replace("T", " ")
+        last = minute(entry_in(log, size - 1).time)
     newest = f"its last entry is of {last} UTC; {_backup(ledger)}"
     if state is None:
         return f"The ledger has {size:,} entries; {newest}. No witness is declared."
@@ -165,7 +166,7 @@ def _backup(ledger: Ledger) -> str:
     made = ledger.latest(BackupMade, BackupMade.subject_of())
     if made is None:
         return "there is no backup"
-    return f"the last backup is of {made[1].time[:16].replace('T', ' ')} UTC"
+    return f"the last backup is of {minute(made[1].time)} UTC"
 
 
 def _disk(home: Home) -> Iterator[OverviewProblem]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from factory_assets.web.pages.pipeline_state import PipelineState
+from factory_resources.durations import minute
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ def waits_of(state: PipelineState) -> list[Wait]:
     """Return what waits of one pipeline."""
     found = []
     if waiting := state.waiting:
-        number, since = waiting.missing, waiting.since[:16].replace("T", " ")
+        number, since = waiting.missing, minute(waiting.since)
         found.append(
             Wait(
                 "approval",
