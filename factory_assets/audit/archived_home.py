@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from errno import EEXIST, EISDIR, ENAMETOOLONG, ENOTDIR
-from hashlib import file_digest, sha256
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from factory_assets.ml.artifacts.onnx_model import DIGEST_TAG
 from factory_assets.ml.artifacts.trained_model import MANIFEST, MODEL_TAG
 from factory_assets.results.record_graph import model_of
 from factory_resources.errors import ModelError, RefusedError, StorageError
+from factory_resources.file_digest import file_sha256
 from factory_resources.home.database import DATABASE_VARIABLE
 from factory_resources.home.home import Home
 from factory_resources.ledger.connection import new_sqlite
@@ -177,8 +178,7 @@ def _unpacked(path: Path, home: Home, prediction: bytes | None) -> ArchiveName:
             key = _read(archive, "key").decode().strip()
     except InvalidError as error:
         raise _refused(path, str(error)) from error
-    with path.open("rb") as file:
-        digest = file_digest(file, "sha256").hexdigest()
+    digest = file_sha256(path)
     return ArchiveName(digest, about["pipeline"], about["version"], about["origin"], key, size)
 
 

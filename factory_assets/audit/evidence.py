@@ -8,7 +8,7 @@ import json
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from hashlib import file_digest, sha256
+from hashlib import sha256
 from itertools import chain
 from pathlib import Path
 from typing import IO
@@ -28,6 +28,7 @@ from factory_assets.ml.artifacts.onnx_model import FILE, FOLDER
 from factory_assets.ml.artifacts.trained_model import MANIFEST
 from factory_assets.results.record_graph import RecordGraph, tables_of, value_in
 from factory_resources.errors import OUTPUT_REMEDY, ModelError, UnknownNameError
+from factory_resources.file_digest import file_sha256
 from factory_resources.home.home import Home, storage_errors
 from factory_resources.ledger import factory_verify
 from factory_resources.ledger.entries import (
@@ -282,8 +283,7 @@ def signed_statement(evidence: Evidence, home: Home) -> bytes:
     digests = {}
     for path in evidence.files:
         try:
-            with path.open("rb") as file:
-                digests[str(path.relative_to(home.path))] = file_digest(file, "sha256").hexdigest()
+            digests[str(path.relative_to(home.path))] = file_sha256(path)
         except OSError as error:
             remedy = "factory verify shows what else does not hold"
             raise ModelError(f"{path.name} is missing", where=where, remedy=remedy) from error

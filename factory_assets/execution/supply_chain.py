@@ -6,7 +6,7 @@ What is in a bill of materials belongs in `exchange`, the statement in `audit.st
 import json
 from base64 import b64decode
 from dataclasses import astuple, dataclass
-from hashlib import file_digest, sha256
+from hashlib import sha256
 from pathlib import Path
 
 from factory_assets.execution.provenance import FOLDER as PROVENANCE
@@ -15,6 +15,7 @@ from factory_assets.ml.artifacts.onnx_model import FILE
 from factory_assets.ml.artifacts.onnx_model import FOLDER as EXPORT
 from factory_assets.ml.artifacts.trained_model import MANIFEST
 from factory_resources.errors import ModelError
+from factory_resources.file_digest import file_sha256
 from factory_resources.home.home import Home
 from factory_resources.home.storage_faults import storage_faults
 from factory_resources.ledger.entries import ModelExported, ModelTrained
@@ -137,8 +138,7 @@ def _require_recorded(version: Version, entry: SupplyChainRecorded, home: Home) 
 def _require(version: Version, path: Path, digest: str, what: str = "") -> None:
     name = what or path.name
     try:
-        with path.open("rb") as file:
-            found = file_digest(file, "sha256").hexdigest()
+        found = file_sha256(path)
     except FileNotFoundError as error:
         raise _refused(version, f"{name} is missing") from error
     except OSError as error:

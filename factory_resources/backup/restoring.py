@@ -14,7 +14,6 @@ import tarfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from errno import EBUSY
-from hashlib import file_digest
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 from urllib.parse import quote
@@ -25,6 +24,7 @@ from factory_resources.backup.manifest import FILES, MANIFEST, Manifest, SavedFi
 from factory_resources.backup.targets import newest_backup
 from factory_resources.durability import sync_disk, sync_path
 from factory_resources.errors import StorageError
+from factory_resources.file_digest import file_sha256
 from factory_resources.home.database import chosen_database
 from factory_resources.home.home import Home, scratch_prefix, storage_errors
 from factory_resources.home.schema import VersionedTables
@@ -224,8 +224,7 @@ def _restore(file: SavedFile, folder: Path, restored: Path) -> None:
 
 def _require_same(file: SavedFile, path: Path, folder: Path | None = None) -> None:
     try:
-        with path.open("rb") as opened:
-            digest = file_digest(opened, "sha256").hexdigest()
+        digest = file_sha256(path)
     except OSError as error:
         raise _damaged(file, folder or path) from error
     if digest != file.sha256:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from errno import EEXIST, ENOTEMPTY
-from hashlib import file_digest, sha256
+from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO, Protocol
 from uuid import uuid4
@@ -25,6 +25,7 @@ from factory_resources.backup.copying import copy_file
 from factory_resources.backup.manifest import FILES, MANIFEST, NOTE, Manifest, SavedFile
 from factory_resources.durability import sync_disk, sync_path
 from factory_resources.errors import FactoryError, StorageError
+from factory_resources.file_digest import file_sha256
 from factory_resources.home.home import scratch_prefix
 
 TAR = ".tar"
@@ -83,13 +84,13 @@ class FolderTarget:
             copy_file(file.source, target, _mode(file))
         except FileNotFoundError:
             return None
-        digest = digest_in_name(file.path) or _digest(target)
+        digest = digest_in_name(file.path) or file_sha256(target)
         saved = _saved(file, digest, target.stat().st_size)
         self._copied[file.inode] = saved
         return saved
 
     def add_made(self, file: HomeFile) -> SavedFile:
-        target, digest = self._place(file.path), _digest(file.source)
+        target, digest = self._place(file.path), file_sha256(file.source)
         before = self._known.get(file.path)
         if before and before.sha256 == digest and self._link(file.path, target):
             return before
@@ -135,7 +136,7 @@ class FolderTarget:
         The content decides: when one file is gone, the next one may get its inode.
         """
         first = self._copied.get(file.inode)
-        if first is None or first.bytes != file.bytes or first.sha256 != _digest(file.source):
+        if first is None or first.bytes != file.bytes or first.sha256 != file_sha256(file.source):
             return None
         try:
             os.link(self._folder / FILES / first.path, target)
@@ -342,8 +343,3 @@ def _mode(file: HomeFile) -> int:
         return stat.S_IMODE(file.source.stat().st_mode) & 0o700
     except FileNotFoundError:
         return 0o600
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return file_digest(file, "sha256").hexdigest()

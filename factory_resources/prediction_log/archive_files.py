@@ -7,11 +7,12 @@ so. Steps that a killed process has left undone are done by the next one.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
-from hashlib import file_digest, sha256
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from factory_resources.durability import sync_path
+from factory_resources.file_digest import file_sha256
 from factory_resources.home.home import Home, storage_errors
 from factory_resources.prediction_log.archive import (
     GROUP_ROWS,
@@ -66,12 +67,6 @@ def write_rows(rows: "pyarrow.Table", leaves: bytes, path: Path) -> WrittenFile:
     return WrittenFile(path, first, last, rows.num_rows, leaves)
 
 
-def digest_of_file(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    with path.open("rb") as opened:
-        return file_digest(opened, "sha256").hexdigest()
-
-
 def install(home: Home, pipeline: str, day: date, written: WrittenFile) -> "PredictionsArchived":
     """Move a file from scratch into the archive, durably; return its entry."""
     entry = _entry(pipeline, day, written)
@@ -120,7 +115,7 @@ def _entry(pipeline: str, day: date, written: WrittenFile) -> "PredictionsArchiv
         count=written.count,
         first=written.first.hex(),
         last=written.last.hex(),
-        sha256=digest_of_file(written.path),
+        sha256=file_sha256(written.path),
         leaves=sha256(written.leaves).hexdigest(),
     )
 

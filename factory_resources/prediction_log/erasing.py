@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from factory_resources.errors import RefusedError, UnknownNameError
+from factory_resources.file_digest import file_sha256
 from factory_resources.home.home import Home
 from factory_resources.prediction_log.archive import (
     ArchivedFile,
@@ -21,7 +22,6 @@ from factory_resources.prediction_log.archive import (
 )
 from factory_resources.prediction_log.archive_entries import erased_entries
 from factory_resources.prediction_log.archive_files import (
-    digest_of_file,
     finish_rewriting,
     leaves_of,
     stage,
@@ -130,7 +130,7 @@ def _erase_in_file(
     erased = frozenset(number for _, number in found)
     rest = rows.filter(pa.array([n not in erased for n in range(rows.num_rows)]))
     places = [place for place, _ in found]
-    entries: list[Kind] = [*_entries(pipeline, day, places, erasure, digest_of_file(file.path))]
+    entries: list[Kind] = [*_entries(pipeline, day, places, erasure, file_sha256(file.path))]
     with home.scratch() as scratch:
         if rest.num_rows:
             written = write_rows(rest, leaves_of(rest), scratch / "rest.parquet")

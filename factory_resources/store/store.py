@@ -16,6 +16,7 @@ from typing import TypeVar
 from uuid import uuid4
 
 from factory_resources.errors import SourceError, StorageError
+from factory_resources.file_digest import file_sha256
 from factory_resources.home.home import Home, scratch_prefix, storage_errors
 from factory_resources.ledger.entries import LedgerStarted, StageComputed
 from factory_resources.ledger.ledger import Ledger, entry_in
@@ -131,9 +132,7 @@ class SharedStore:
         return len(files)
 
     def _upload(self, path: Path) -> None:
-        with path.open("rb") as file:
-            digest = file_digest(file, "sha256").hexdigest()
-        self.client.upload(self.key(path), path, digest)
+        self.client.upload(self.key(path), path, file_sha256(path))
 
     def write(self, path: Path, content: bytes) -> None:
         """Store what a file of the home has or gets; there may be other content."""

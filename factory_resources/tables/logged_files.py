@@ -6,10 +6,10 @@ Writing the log belongs in `delta_log`.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from hashlib import file_digest
 from pathlib import Path
 
 from factory_resources.errors import StorageError
+from factory_resources.file_digest import file_sha256
 from factory_resources.tables.delta_protocol import commit_path, newest_commit
 
 LOG = "_delta_log"
@@ -100,5 +100,4 @@ def commit_digest(folder: Path) -> tuple[str, str] | None:
     if (number := newest_commit(folder)) < 0:
         return None
     path = commit_path(folder, number)
-    with path.open("rb") as file:
-        return path.name, file_digest(file, "sha256").hexdigest()
+    return path.name, file_sha256(path)

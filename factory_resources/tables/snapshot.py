@@ -3,13 +3,14 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from hashlib import file_digest, sha256
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
 from factory_resources.errors import StorageError
+from factory_resources.file_digest import file_sha256
 from factory_resources.home.home import Home
 from factory_resources.store.location import uses_store
 
@@ -185,9 +186,7 @@ def require_unchanged(paths: Iterable[Path]) -> None:
     for path in paths:
         if not path.is_file():
             continue
-        with path.open("rb") as file:
-            digest = file_digest(file, "sha256").hexdigest()
-        if digest != path.stem.partition("-")[0]:
+        if file_sha256(path) != path.stem.partition("-")[0]:
             raise StorageError(
                 "the file is not what was written: its SHA-256 differs from its name",
                 where=str(path),

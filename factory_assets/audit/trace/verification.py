@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from hashlib import file_digest
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,6 +12,7 @@ from factory_assets.audit.trace.report import SnapshotFile, State
 from factory_assets.ml.artifacts.trained_model import MANIFEST
 from factory_assets.results.record_graph import contradictions
 from factory_resources.errors import StorageError
+from factory_resources.file_digest import file_sha256
 from factory_resources.home.home import Home
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.store.location import uses_store
@@ -97,8 +97,7 @@ class Checker:
     def _entry(self, record: Record) -> Iterator[str]:
         if not Ledger(self.home).exists:
             return
-        with (self.home.path / record.name).open("rb") as file:
-            digest = file_digest(file, "sha256").hexdigest()
+        digest = file_sha256(self.home.path / record.name)
         if entry_of(self.home, record, digest) is None:
             yield f"the ledger has no entry of {record.name} as it is now: it does not count"
 
@@ -177,8 +176,7 @@ def state_of(path: Path, digest: str, verify: bool) -> State:
     try:
         if not verify:
             return "unchecked" if path.is_file() else "gone"
-        with path.open("rb") as file:
-            return "whole" if file_digest(file, "sha256").hexdigest() == digest else "changed"
+        return "whole" if file_sha256(path) == digest else "changed"
     except OSError:
         return "gone"
 

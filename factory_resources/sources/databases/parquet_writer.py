@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from decimal import Decimal
-from hashlib import file_digest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from factory_resources.errors import QuotedData, SourceError
+from factory_resources.file_digest import file_sha256
 from factory_resources.home.home import storage_errors
 from factory_resources.sources.files.reader import SourceTable
 from factory_resources.sql.engine import engine_errors, file_literal, identifier, literal, sealed
@@ -65,8 +65,7 @@ def write_sorted(
             "(FORMAT parquet, COMPRESSION zstd)"
         ).fetchone()
     unsorted.unlink()
-    with target.open("rb") as file:
-        digest = file_digest(file, "sha256").hexdigest()
+    digest = file_sha256(target)
     columns = {column: (f"c{i}", kinds[i]) for i, column in enumerate(names)}
     return SourceTable(target, name, digest, {}, copied[0] if copied else 0, columns, None)
 

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from errno import EACCES
 from glob import has_magic
-from hashlib import file_digest
 from pathlib import Path
 from typing import Any, Literal
 
 from factory_resources.errors import SourceError
+from factory_resources.file_digest import file_sha256
 from factory_resources.home.home import PROJECT
 
 Format = Literal["csv", "parquet", "jsonl", "arff"]
@@ -333,8 +333,7 @@ def sha256_of(path: Path, name: str) -> str:
         SourceError: the file cannot be read.
     """
     try:
-        with path.open("rb") as file:
-            return file_digest(file, "sha256").hexdigest()
+        return file_sha256(path)
     except OSError as error:
         raise unreadable(name, error) from error
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import random
 import time
-from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ import torch
 
 from factory_assets.ml.models.networks.lightning.batches import ShuffledSlices
 from factory_assets.spec.train import Checkpoint
+from factory_resources.file_digest import file_sha256
 from factory_resources.home.home import storage_errors
 from factory_resources.progress import Progress
 
@@ -103,7 +103,7 @@ def newest_checkpoint(folder: Path, progress: Progress) -> Path | None:
     """Return the newest checkpoint whose content matches its digest, if there is one."""
     checkpoints = sorted(folder.glob(f"*{SUFFIX}"), key=lambda path: path.stat().st_mtime_ns)
     for path in reversed(checkpoints):
-        if _digest(path) == path.stem:
+        if file_sha256(path) == path.stem:
             return path
         progress(f"the checkpoint {path.name} is damaged and is ignored")
     return None
@@ -114,16 +114,11 @@ def _publish(new: Path) -> None:
     with new.open("rb") as file:
         os.fsync(file.fileno())
     older = [*new.parent.glob(f"*{SUFFIX}")]
-    path = new.with_name(f"{_digest(new)}{SUFFIX}")
+    path = new.with_name(f"{file_sha256(new)}{SUFFIX}")
     os.replace(new, path)
     for other in older:
         if other != path:
             other.unlink()
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return file_digest(file, "sha256").hexdigest()
 
 
 def _random_states() -> dict[str, Any]:
