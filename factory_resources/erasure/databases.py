@@ -16,6 +16,7 @@ from factory_resources.erasure.cells import CellSearch
 from factory_resources.erasure.search_terms import SearchTerms
 from factory_resources.errors import StorageError
 from factory_resources.home.database import DATABASE_VARIABLE, schema_words, server_address
+from factory_resources.sql.engine import identifier
 
 SQLITE = b"SQLite format 3\0"
 
@@ -65,7 +66,7 @@ def sqlite_places(path: Path, terms: SearchTerms) -> "Counter[tuple[str, str]]":
     search = CellSearch(terms)
     with sqlite_to_read(path) as connection:
         for table in sqlite_tables(connection):
-            cursor = connection.execute(f"SELECT * FROM {quoted(table)}")
+            cursor = connection.execute(f"SELECT * FROM {identifier(table)}")
             names = [f"{table}.{described[0]}" for described in cursor.description]
             while rows := cursor.fetchmany(_ROWS):
                 search.add(names, rows)
@@ -78,11 +79,6 @@ def sqlite_tables(connection: sqlite3.Connection) -> list[str]:
         "SELECT name FROM sqlite_master WHERE type = 'table' AND rootpage > 0 ORDER BY name"
     )
     return [name for (name,) in rows]
-
-
-def quoted(name: str) -> str:
-    """Return the name of a table or column as SQL has it."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def has_free_space(path: Path) -> bool:

@@ -7,11 +7,12 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from factory_resources.erasure.databases import quoted, sqlite_tables
+from factory_resources.erasure.databases import sqlite_tables
 from factory_resources.erasure.redaction import Redaction
 from factory_resources.erasure.search import holds_any
 from factory_resources.erasure.search_terms import SearchTerms
 from factory_resources.errors import StorageError
+from factory_resources.sql.engine import identifier
 
 FILE_SUFFIXES = ("", "-wal", "-journal", "-shm")
 """Ends of the names of a database and of the files that SQLite writes beside it."""
@@ -75,13 +76,15 @@ def rewritten(path: Path, failure: str, *, always: bool) -> Iterator[sqlite3.Con
 def _scrub_table(
     connection: sqlite3.Connection, table: str, terms: SearchTerms, found: "Counter[str]"
 ) -> None:
-    described = connection.execute(f"PRAGMA table_info({quoted(table)})").fetchall()
+    described = connection.execute(f"PRAGMA table_info({identifier(table)})").fetchall()
     columns = [name for _, name, kind, *_ in described if _has_text(kind)]
     keys = _keys(connection, table, described)
     if not columns:
         return
-    names = ", ".join(map(quoted, [*keys, *columns]))
-    for row in _with_values(connection, f"SELECT {names} FROM {quoted(table)}", terms, len(keys)):
+    names = ", ".join(map(identifier, [*keys, *columns]))
+    for row in _with_values(
+        connection, f"SELECT {names} FROM {identifier(table)}", terms, len(keys)
+    ):
         key = dict(zip(keys, row, strict=False))
         for column, cell in zip(columns, row[len(keys) :], strict=True):
             redaction = Redaction(terms)
@@ -99,7 +102,7 @@ def _has_text(kind: str) -> bool:
 def _keys(connection: sqlite3.Connection, table: str, described: Sequence[Any]) -> list[str]:
     """Return the columns of the key by which a row is found again."""
     try:
-        connection.execute(f"SELECT rowid FROM {quoted(table)} LIMIT 0")
+        connection.execute(f"SELECT rowid FROM {identifier(table)} LIMIT 0")
     except sqlite3.OperationalError:
         return [name for _, name, *_, key in described if key]
     return ["rowid"]
@@ -126,8 +129,8 @@ def _update(
     connection: sqlite3.Connection, table: str, column: str, text: str, key: dict[str, Any]
 ) -> str:
     """Store a text, with a number if it has to be unique; return what is stored."""
-    where = " AND ".join(f"{quoted(name)} = ?" for name in key)
-    statement = f"UPDATE {quoted(table)} SET {quoted(column)} = ? WHERE {where}"
+    where = " AND ".join(f"{identifier(name)} = ?" for name in key)
+    statement = f"UPDATE {identifier(table)} SET {identifier(column)} = ? WHERE {where}"
     number, unique = 1, text
     while True:
         try:

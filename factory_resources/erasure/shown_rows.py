@@ -10,12 +10,13 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from factory_resources.erasure.databases import in_transaction, quoted, sqlite_tables
+from factory_resources.erasure.databases import in_transaction, sqlite_tables
 from factory_resources.erasure.redaction import ERASED
 from factory_resources.erasure.scrubbing_sqlite import rewritten
 from factory_resources.home.database import DATABASE_VARIABLE, server_address
 from factory_resources.home.home import Home
 from factory_resources.home.sqlite_files import dagster_files, run_logs
+from factory_resources.sql.engine import identifier
 
 PAGES = frozenset({"preview", "quarantine"})
 """The labels of the metadata that have such a page."""
@@ -76,13 +77,13 @@ def _in_file(path: Path, pipelines: Collection[str]) -> int:
 def _in_table(connection: sqlite3.Connection, table: str, pipeline: str) -> int:
     column, conditions, values = _rows_about(table, pipeline, "substr({}, 1, ?) = ?")
     rows = connection.execute(
-        f"SELECT rowid, {column} FROM {quoted(table)} WHERE {conditions}", values
+        f"SELECT rowid, {column} FROM {identifier(table)} WHERE {conditions}", values
     ).fetchall()
     count = 0
     for row, text in rows:
         if isinstance(text, str) and (changed := without_pages(text)) != text:
             connection.execute(
-                f"UPDATE {quoted(table)} SET {column} = ? WHERE rowid = ?", [changed, row]
+                f"UPDATE {identifier(table)} SET {column} = ? WHERE rowid = ?", [changed, row]
             )
             count += 1
     return count
