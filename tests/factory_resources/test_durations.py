@@ -7,7 +7,8 @@ from factory_resources.errors import UnknownNameError
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("30d", 2_592_000), ("0d", 0), ("90min", 5400), ("2w", 1_209_600)]
+    ("text", "seconds"),
+    [("30d", 2_592_000), ("0d", 0), ("90min", 5400), ("36h", 129_600), ("2w", 1_209_600)],
 )
 def test_lengths_of_time(text: str, seconds: int) -> None:
     assert seconds_of(text) == seconds

@@ -19,9 +19,8 @@ from factory_assets.results.data import (
     SourceFile,
 )
 from factory_assets.spec import Contract, Ingest, Pipeline
+from factory_resources.durations import seconds_of
 from factory_resources.errors import ContractError
-
-_UNITS = {"min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 _AHEAD = timedelta(days=1)
 """How far a newest value may be in the future: local times that are read as UTC are."""
@@ -138,12 +137,6 @@ def _row_count(contract: Contract, rows: int) -> TableCheck:
     )
 
 
-def age_limit(within: str) -> timedelta:
-    """Return a duration that the contract writes as in `36h`."""
-    unit = within.lstrip("0123456789")
-    return timedelta(**{_UNITS[unit]: int(within.removesuffix(unit))})
-
-
 def _freshness(contract: Contract, newest: str | None, now: datetime) -> TableCheck:
     fresh = contract.freshness
     assert fresh is not None
@@ -156,7 +149,7 @@ def _freshness(contract: Contract, newest: str | None, now: datetime) -> TableCh
         says = f"the newest {fresh.column!r} is {newest}, in the future, so the age is unknown"
         remedy = "correct such rows, or send them to quarantine by a `range` in the contract"
         return TableCheck("freshness", False, says, blocking=True, remedy=remedy)
-    passed = age <= age_limit(fresh.within)
+    passed = age <= timedelta(seconds=seconds_of(fresh.within))
     # The age would change what an approver is shown of data that is too old while they read it.
     too_old = f"older than the contract allows ({fresh.within})"
     compared = f"{_age_in_words(age)} old" if passed else too_old

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from factory_assets.data.contract.table_checks import age_limit
 from factory_assets.spec import Column, Contract, Ingest
 from tests.data_stages import pipeline
 
@@ -83,10 +82,3 @@ def test_a_period_of_time_has_no_freshness(tmp_path: Path) -> None:
     }
     with pytest.raises(ValidationError, match="only gets older"):
         pipeline(tmp_path, "x", **parts)
-
-
-@pytest.mark.parametrize(
-    ("within", "hours"), [("90min", 1.5), ("36h", 36), ("2d", 48), ("1w", 168)]
-)
-def test_duration_becomes_an_age_limit(within: str, hours: float) -> None:
-    assert age_limit(within).total_seconds() == hours * 3600
