@@ -111,13 +111,9 @@ def reproduce_command(name: str, as_json: bool) -> None:
     """
     from rich.console import Console
 
-    from factory_assets.cli.reproduce import (
-        reproduction_json,
-        reproduction_text,
-        require_version,
-        run_reproduce,
-    )
+    from factory_assets.cli.reproduce import reproduction_text, require_version, run_reproduce
     from factory_assets.cli.run_inside import run_inside
+    from factory_assets.cli.wrapping import json_text
     from factory_assets.execution.run_boundary import pipelines_of
     from factory_resources.home.home import Home
 
@@ -129,7 +125,7 @@ def reproduce_command(name: str, as_json: bool) -> None:
     if code is not None:
         sys.exit(code)
     result = run_reproduce(name, progress)
-    click.echo(reproduction_json(result) if as_json else reproduction_text(result), nl=False)
+    click.echo(json_text(result) if as_json else reproduction_text(result), nl=False)
     sys.exit(0 if result.identical else 1)
 
 
@@ -163,10 +159,11 @@ def influence_command(
     needs `evaluate: {influence: {}}` in the declaration. A positive score means that the training
     row raised the prediction, a negative one that it lowered it.
     """
-    from factory_assets.cli.influence import influence_json, influence_text, run_influence
+    from factory_assets.cli.influence import influence_text, run_influence
+    from factory_assets.cli.wrapping import json_text
 
     result = run_influence(name, row, file, suspicious=suspicious, top=top)
-    click.echo(influence_json(result) if as_json else influence_text(result), nl=False)
+    click.echo(json_text(result) if as_json else influence_text(result), nl=False)
 
 
 @command("verify")

@@ -65,10 +65,6 @@ def run_influence(
         return influence.influential(pipeline, name, row, home, file=file, top=top, folders=folders)
 
 
-def influence_json(report: InfluenceReport) -> str:
-    return report.model_dump_json(indent=1) + "\n"
-
-
 def influence_text(report: InfluenceReport) -> str:
     """Return the list for a terminal, in lines of at most `WIDTH` characters."""
     return wrap_lines(influence_lines(report))

@@ -34,10 +34,6 @@ def prediction_id(name: str) -> str | None:
         return None
 
 
-def answer_json(result: AnswerTrace) -> str:
-    return result.model_dump_json(indent=1) + "\n"
-
-
 def answer_text(result: AnswerTrace) -> str:
     """Return the trace for a terminal, in lines of at most `WIDTH` characters."""
     return wrap_lines(_lines(result))

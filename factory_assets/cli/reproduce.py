@@ -64,10 +64,6 @@ def environment_lines(original: RecordedVersion) -> Iterator[str]:
 _SAME_ENVIRONMENT = "code, libraries and machine are the same as in the original training"
 
 
-def reproduction_json(result: Reproduction) -> str:
-    return result.model_dump_json(indent=1) + "\n"
-
-
 def reproduction_text(result: Reproduction) -> str:
     """Return the result for a terminal, in lines of at most `WIDTH` characters."""
     return wrap_lines(_lines(result))

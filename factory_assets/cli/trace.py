@@ -26,10 +26,6 @@ MAX_LISTED = 20
 """Up to this many partitions of a stage, or sources, are listed; more are counted."""
 
 
-def trace_json(result: Trace) -> str:
-    return result.model_dump_json(indent=1) + "\n"
-
-
 def trace_text(result: Trace) -> str:
     """Return the trace for a terminal, in lines of at most `WIDTH` characters."""
     return wrap_lines(_lines(result))

@@ -21,9 +21,10 @@ from factory_assets.audit.trace.answer.trace import trace_answer
 from factory_assets.audit.trace.report import Trace
 from factory_assets.audit.trace.trace import trace
 from factory_assets.cli.output_file import write_document
-from factory_assets.cli.prediction import answer_json, answer_text, prediction_id
+from factory_assets.cli.prediction import answer_text, prediction_id
 from factory_assets.cli.shared import read_file
-from factory_assets.cli.trace import MAX_LISTED, trace_json, trace_text
+from factory_assets.cli.trace import MAX_LISTED, trace_text
+from factory_assets.cli.wrapping import json_text
 from factory_assets.declarations.loader import pipeline_folders
 from factory_assets.spec import Pipeline
 from factory_resources.errors import UnknownNameError
@@ -73,7 +74,7 @@ def run_tracing(name: str, options: TraceOptions) -> tuple[str, bool]:
     else:
         _require_unset(name, "a source", {"--prov": options.prov})
     _write_files(result, options, home)
-    return (trace_json if options.as_json else trace_text)(result), bool(result.problems)
+    return json_text(result) if options.as_json else trace_text(result), bool(result.problems)
 
 
 def _is_pack_elsewhere(options: TraceOptions) -> bool:
@@ -115,7 +116,7 @@ def _trace_elsewhere(name: str, options: TraceOptions) -> tuple[str, bool]:
 
 def _written(found: AnswerTrace, options: TraceOptions, home: Home) -> tuple[str, bool]:
     _write_files(found, options, home)
-    return (answer_json if options.as_json else answer_text)(found), bool(found.problems)
+    return json_text(found) if options.as_json else answer_text(found), bool(found.problems)
 
 
 def _answer(name: str, options: TraceOptions, folders: Mapping[str, Path]) -> AnswerTrace:

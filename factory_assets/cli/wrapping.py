@@ -1,7 +1,9 @@
-"""Wrap lines for the terminal."""
+"""Reports on the terminal: as wrapped lines, or as JSON."""
 
 from collections.abc import Iterable
 from textwrap import wrap
+
+from pydantic import BaseModel
 
 WIDTH = 100
 """Maximum characters of a line on the terminal."""
@@ -18,3 +20,7 @@ def wrap_line(line: str) -> list[str]:
 def wrap_lines(lines: Iterable[str]) -> str:
     """Return lines as one text for the terminal, each wrapped and ended."""
     return "\n".join(part for line in lines for part in wrap_line(line)) + "\n"
+
+
+def json_text(report: BaseModel) -> str:
+    return report.model_dump_json(indent=1) + "\n"
