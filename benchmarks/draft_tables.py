@@ -34,7 +34,7 @@ class CarriedTable:
     """Columns that must be inputs, themselves or by derived ones."""
     seen: bool = False
     every: int = 1
-    """Every so-manieth line is kept, so that `MOST_ROWS` reach over the whole file."""
+    """Every n-th line is kept, so that `MOST_ROWS` reach over the whole file."""
     options: dict[str, str] = field(default_factory=dict)
     """How the file differs from the shipped one: `index` writes row numbers first."""
 

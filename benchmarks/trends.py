@@ -44,7 +44,7 @@ class DatedTable:
     target: str
     inputs: tuple[str, ...]
     every: int = 1
-    """Every so-manieth row is kept."""
+    """Every n-th row is kept."""
 
     def load(self) -> pd.DataFrame:
         """Return the rows with `date` and `y`.

@@ -83,7 +83,7 @@ def _has_present_folder() -> bool:
 
 
 def is_interruption(error: Exception) -> bool:
-    """Return whether Ctrl-C has caused an error, of which Pydantic keeps the text alone."""
+    """Return whether Ctrl-C has caused an error; Pydantic keeps only its text."""
     return str(error).rstrip().endswith("KeyboardInterrupt:")
 
 

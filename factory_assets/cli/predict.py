@@ -114,7 +114,7 @@ def _joins_functions(pipeline: Pipeline) -> bool:
 def _predicted_inside(pipeline: Pipeline, file: Path, out: Path | None, home: Home) -> bool:
     """Score it inside a boundary if there can be one; return whether it was.
 
-    Nothing can be written there but the home, whence the output is copied.
+    Only the home can be written there; the output is copied from it.
     """
     named = path_inside(file)
     with home.scratch() as scratch:

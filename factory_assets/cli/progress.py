@@ -62,7 +62,7 @@ class TerminalProgress(Progress):
 
     @property
     def reused(self) -> int:
-        """The number of stages of which nothing was computed."""
+        """The number of stages that computed nothing."""
         unpartitioned = sum(outcome.reused for outcome in self.outcomes.values())
         return unpartitioned + sum(not count.computed for count in self.counts.values())
 

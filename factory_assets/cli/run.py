@@ -1,7 +1,7 @@
 """`factory run` and `factory demo`: run pipelines, then print a summary table.
 
 A pipeline for which nothing changed is not given to Dagster, whose import takes longer than finding
-that out. Is there anything to compute, the command is started again inside a boundary, which
+that out. If there is anything to compute, the command is started again inside a boundary, which
 belongs in `run_inside`. How Dagster runs a pipeline belongs in `dagster_run`; how a stage is
 computed or reused in `factory_assets.execution`; the table in `summary`.
 """

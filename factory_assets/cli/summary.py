@@ -62,7 +62,7 @@ class Summary:
     megabytes: float
     """Peak resident memory of the process."""
     reused: int
-    """The number of stages of which nothing was computed."""
+    """The number of stages that computed nothing."""
     made: CostTotal
     """The cost of the computed stages."""
     saved: CostTotal

@@ -23,7 +23,7 @@ PartitionKeys = Mapping[str, tuple[str, ...]]
 
 
 def emptied_partitions(graph: RecordGraph, rows: PersonalRows) -> dict[str, tuple[str, ...]]:
-    """Return the partitions of which every row that was ever read is the person's."""
+    """Return the partitions in which every row that was ever read is the person's."""
     erased = {(file.table, file.sha256): len(p) for file, p in rows.positions.items()}
     read: dict[tuple[str, str], list[tuple[int, int]]] = {}
     for record in graph.records:
@@ -41,7 +41,7 @@ def emptied_partitions(graph: RecordGraph, rows: PersonalRows) -> dict[str, tupl
 
 
 def emptied_files(graph: RecordGraph, rows: PersonalRows) -> Iterator[str]:
-    """Yield the key of each source of which every row is the person's."""
+    """Yield the key of each source in which every row is the person's."""
     for identity, source in sorted(read_sources(graph).items()):
         if 0 < source.rows == len(rows.sources.get(identity, ())):
             yield identity

@@ -118,7 +118,7 @@ class _Waiting:
 
     @cached_property
     def _possible(self) -> set[str | None]:
-        """The partitions of which a stored result differs from today's in its inputs alone."""
+        """The partitions whose stored result differs from today's in its inputs alone."""
         records = Records(self._stage.home).all(self._stage.pipeline.name, self._stage.stage)
         return {r.partition for r in records if _as_today(r, self._today) == r.parts}
 

@@ -62,7 +62,7 @@ def _serving(log: Log, model: str) -> set[int]:
 
 
 def _answered(answers: PredictionLog, model: str) -> set[int]:
-    """Return the versions of which an answer is on record; the oldest answers are removed first."""
+    """Return the versions that have an answer on record; the oldest answers are removed first."""
     counts = answers.count_answers(model)
     removed = answers.removed_days(model)
     return {version for version, count in counts.items() if day_of(count.last) not in removed}

@@ -112,7 +112,7 @@ class DriftStates:
         Args:
             days: since the look before.
             number: of this look.
-            hidden: the columns of which no value may be shown.
+            hidden: the columns whose values may not be shown.
         """
         after: dict[Side, DriftState] = {}
         findings: list[ReportedChange] = []

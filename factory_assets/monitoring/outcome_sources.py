@@ -1,5 +1,5 @@
 """Outcomes that a pipeline declares: each source is read once, and again when it has changed, or
-when answers came of which it has outcomes, such as those of a pack.
+when answers came for which it may have outcomes, such as those of a pack.
 
 Recording them belongs in `serving.feedback`.
 """

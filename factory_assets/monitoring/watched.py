@@ -77,7 +77,7 @@ class WatchedInputs:
 
     columns: tuple[WatchedInput, ...]
     hidden: tuple[str, ...]
-    """Columns of which the log has only commitments: nobody can watch them."""
+    """Columns that the log has only as commitments: nobody can watch them."""
     protection: Protection | None
     unified: UnifiedColumns | None = None
     """None if spellings stay as they are."""
@@ -99,7 +99,7 @@ class WatchedInputs:
 
     @property
     def sensitive(self) -> frozenset[str]:
-        """The columns of which no value may be shown."""
+        """The columns whose values may not be shown."""
         return frozenset(column.name for column in self.columns if column.sensitive)
 
     def read(self, values: Sequence[Any], time: int) -> list[Any]:

@@ -24,7 +24,7 @@ from factory_resources.sources.files.discovery import Packing, conversion, forma
 from factory_resources.sources.files.images import SUFFIXES
 
 _COMPARED = frozenset(("int64", "float64", "date", "timestamp"))
-"""Types of which one value has several texts."""
+"""Types in which one value can be written in several ways."""
 
 _PARQUET = b"PAR1"
 """The first bytes of every Parquet file."""

@@ -58,7 +58,7 @@ class BackupTarget(Protocol):
 
 
 class FolderTarget:
-    """A backup as files, of which those that an earlier one has are linked.
+    """A backup as files; those that an earlier backup has are linked.
 
     Args:
         path: what it is called when it is whole.

@@ -48,7 +48,7 @@ class ClusterNode:
     """Its address."""
     cpus: int
     memory: int
-    """Bytes, of which Ray leaves some to itself."""
+    """Bytes; Ray keeps some of them for itself."""
     gpus: int
 
     def room(self, memory: int, gpus: int) -> int:

@@ -70,7 +70,7 @@ def unreadable_table(path: Path) -> StorageError:
 
 
 def _repeated(metadata: Any) -> list[str]:
-    """Return the columns of text that have few different values, of which each is read once."""
+    """Return the columns of text that have few different values; each value is read once."""
     sizes: Counter[str] = Counter()
     for group in range(metadata.num_row_groups):
         for number in range(metadata.num_columns):

@@ -93,7 +93,7 @@ def _rows_about(table: str, pipeline: str, begins: str) -> tuple[str, str, list[
     """Return the column with metadata, and the condition for rows about a pipeline with its values.
 
     Args:
-        begins: SQL for whether a column begins with a text, of which the length is given first.
+        begins: SQL for whether a column begins with a text, whose length is given first.
     """
     column, names = _PLACES[table]
     # How Dagster writes the keys of its assets, and how the steps of its stages are called.

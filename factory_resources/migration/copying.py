@@ -126,7 +126,7 @@ def move_counters(connection: Any, table: StoredTable) -> None:
 
 @contextmanager
 def named_table(table: StoredTable) -> Iterator[None]:
-    """Say of which table a value is that cannot be carried over."""
+    """Name the table with a value that cannot be carried over."""
     try:
         yield
     except ValueTypeError as fault:

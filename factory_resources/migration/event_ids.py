@@ -97,7 +97,7 @@ class EventLog:
 
 
 def _placed(own: Sequence[str], copies: Sequence[tuple[str, int]]) -> RunPlaces:
-    """Place the events of a run, of which the texts are given.
+    """Place the events of a run, given by their texts.
 
     Args:
         copies: those of the index, with their ids.

@@ -35,7 +35,7 @@ _SHOWN = (
     (0x2026, 0x2026),  # an ellipsis
     (0x20AC, 0x20AC),  # the euro
 )
-"""Ranges of characters of which the compiler's own fonts have glyphs."""
+"""Ranges of characters for which the compiler's own fonts have glyphs."""
 
 
 @dataclass(frozen=True)

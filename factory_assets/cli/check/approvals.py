@@ -1,4 +1,4 @@
-"""Find the pipelines of which no version can be approved, since too few people may do it."""
+"""Find the pipelines whose versions cannot be approved, since too few people may do it."""
 
 from collections.abc import Sequence
 

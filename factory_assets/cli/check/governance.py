@@ -38,7 +38,7 @@ def governance_problems(pipeline: Pipeline) -> list[Problem]:
 
 
 def governance_warnings(pipelines: Sequence[str] = ()) -> list[Problem]:
-    """Return the pipelines of which no version may serve, by what their file lacks.
+    """Return the pipelines whose versions may not serve, by what their file lacks.
 
     Those whose file has mistakes are left out.
 

@@ -216,7 +216,7 @@ def _together(pairs: Sequence[InputPair], power: Power, names: Mapping[str, str]
 
 
 def _beside(pairs: Sequence[InputPair], names: Mapping[str, str]) -> dict[str, str]:
-    """Return the columns of pairs of which no name tells which one was known beforehand.
+    """Return the columns of pairs whose names do not tell which one was known beforehand.
 
     Both may be known only afterwards, as the goals of two teams are.
     """

@@ -120,7 +120,7 @@ def numbers_beside_texts(
 
     Args:
         connection: with the view `typed` of all rows.
-        column: its profile, of texts some of which are numbers.
+        column: the profile of texts, some of which are numbers.
         delimiter: what separates the columns of the file; empty if it is not known.
     """
     is_number = f"regexp_full_match({column.cell}, {_NUMBER})"
@@ -164,7 +164,7 @@ def mixed_marks(connection: Any, column: ColumnSummary) -> str:
 
     Args:
         connection: with the view `typed` of all rows.
-        column: its profile, of texts some of which are numbers.
+        column: the profile of texts, some of which are numbers.
     """
     point, comma = (f"regexp_full_match({column.cell}, {literal(f.pattern)})" for f in _MARKED)
     known = f"{column.cell} IN ({_KNOWN})"
@@ -190,7 +190,7 @@ def mixed_dates(connection: Any, column: ColumnSummary) -> str:
 
     Args:
         connection: with the view `typed` of all rows.
-        column: its profile, of texts of which most are dates.
+        column: the profile of texts, most of which are dates.
     """
     shape = f"regexp_replace(regexp_replace({column.cell}, '[0-9]+', '0', 'g'), '\\pL+', 'a', 'g')"
     texts = f"FROM typed WHERE {column.cell} NOT IN ({_KNOWN})"

@@ -214,7 +214,7 @@ def _loses_rows(text: _Text, raw: SourceTable, rules: TextRules) -> bool:
 
 
 def _lines_of(cells: Sequence[object]) -> int:
-    """Return how many lines a row takes, of which a cell in quotes may have several."""
+    """Return how many lines a row takes: a cell in quotes may have several."""
     return 1 + sum(str(cell).count("\n") for cell in cells)
 
 

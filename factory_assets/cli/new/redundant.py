@@ -20,8 +20,8 @@ _CODES = ("string", "int64", "bool")
 """Types of names and of numbers that stand for names."""
 
 _MEASURED = ("float64", *TIMES)
-"""Types of which only equal columns are duplicates: others may be two units of one measurement, or
-as many days apart in each row."""
+"""Types whose columns are duplicates only if they are equal: others may be two units of one
+measurement, or as many days apart in each row."""
 
 
 def same_values(

@@ -26,8 +26,8 @@ _TRAINED = 0.7
 """Share of the rows that are trained on."""
 
 _DIVIDED, _TESTED = 5, 3
-"""Fewest rows of which each part gets one, and the test rows do: the shares of fewer are rounded to
-none."""
+"""Fewest rows that give one to each part, and one to the test rows: the shares of fewer are rounded
+to none."""
 
 _TIMELY = frozenset(
     (

@@ -30,7 +30,7 @@ _MANY = 7
 """Of so many whole numbers it is told whether they are codes of classes."""
 
 _PARTS, _SHOWN = 3, 5
-"""Fewest rows of a class of which each part has one, and how many rarer classes a comment names."""
+"""Fewest rows of a class that give one to each part, and how many rarer classes a comment names."""
 
 _NOTHING = frozenset(token.casefold() for token in NON_TEXT_MISSING_TOKENS)
 
@@ -278,7 +278,7 @@ def _listed(names: Sequence[str]) -> str:
 def _task(target: ColumnSummary) -> Task:
     """Derive the task as training does: text, booleans and few whole numbers are classes.
 
-    Numbers of which the average one is in few rows are none, which training cannot know.
+    Numbers are none if the average one is in few rows, which training cannot know.
     """
     if target.no_numbers:
         raise DataError(

@@ -165,7 +165,7 @@ def _declarations() -> Iterator[str]:
 
 
 def with_whole_paths(words: Sequence[str], options: Collection[str]) -> tuple[str, ...]:
-    """Return words of a command line of which the values of some options are absolute paths."""
+    """Return the words of a command line, with absolute paths as the values of some options."""
     whole = []
     for before, word in zip(("", *words), words, strict=False):
         option, is_joined, value = word.partition("=")

@@ -253,7 +253,7 @@ def _undeclared(
 def _deleted(
     pipelines: Iterable[PipelineState], known: Mapping[str, Collection[int]]
 ) -> Iterator[Need]:
-    """Yield the champions that MLflow does not have any more, of which no entry tells.
+    """Yield the champions that MLflow has lost, though no entry says that they were removed.
 
     Args:
         known: the versions in MLflow of each model.
@@ -285,7 +285,7 @@ def _moved(
     known: Mapping[str, Collection[int]],
     aliases: Mapping[str, int],
 ) -> Iterator[Need]:
-    """Yield the champions of which MLflow's page says something else than the ledger."""
+    """Yield the champions about which MLflow's page contradicts the ledger."""
     for state in pipelines:
         serving = state.serving
         version = serving.version if serving and not serving.stopped else None

@@ -47,7 +47,7 @@ def find_carried(path: Path, written: str, home: Home) -> CarriedAnswer:
 
 
 def find_in_pack(path: Path, written: str) -> CarriedAnswer:
-    """Return the answer with an id in the log of a pack of which no ledger tells.
+    """Return the answer with an id in the log of a pack that no ledger names.
 
     Whose pack it is, only the pack itself says.
 

@@ -98,7 +98,7 @@ class FeedbackDesk:
     def _record(
         self, items: Sequence[Any], several: bool, caller: str, may: Callable[[str], bool]
     ) -> tuple[Counter[tuple[str, str]], bytes | HttpError]:
-        """Return how many outcomes of which pipeline became what, and the answer."""
+        """Return how many outcomes of each pipeline were recorded or refused, and the answer."""
         sent = [_sent(item) for item in items]
         good = [one for one in sent if isinstance(one, SentOutcome)]
         recorded = iter(self._recorder.record(good, "http", caller, may) if good else ())

@@ -98,7 +98,7 @@ def prepare_joined(
 
 
 def _numbers(names: Iterable[str], rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Yield the columns of which every row has a number or nothing."""
+    """Yield the columns that have a number or nothing in every row."""
     for name in names:
         cells = [cell for row in rows if (cell := row.get(name)) is not None]
         if cells and all(isinstance(cell, int | float) for cell in cells):

@@ -131,7 +131,7 @@ class ServedModel:
         """How rows form units, if a prediction depends on the rows before it."""
         if self.model.series:
             return self.model.series
-        # Windows of which no column is an input need not be computed.
+        # Windows need not be computed if none of their columns is an input.
         windows = narrowed_cleaning(self.model).windows
         return Series(by=windows.by, order=windows.order, window=1) if windows else None
 

@@ -117,7 +117,7 @@ class _Auditor:
         return guarded
 
     def _indexing(self, request: Request) -> Response:
-        """Say how far the index is, for a ledger of which that takes seconds."""
+        """Say how far the index is: for a large ledger, it takes seconds."""
         with Ledger(self._home).reading() as log:
             progress = self.reader.progress(log)
             asked = request.url.path + (f"?{query}" if (query := request.url.query) else "")

@@ -1,8 +1,7 @@
 """A source file around one line or row, if its bytes are still those that were read.
 
-A text is shown as it is; of other files, of those with sensitive columns and of those of which rows
-were erased, the rows are shown as a table, without the values of these columns and without these
-rows.
+A text is shown as it is. Other files, those with sensitive columns and those with erased rows are
+shown as a table, without the values of these columns and without these rows.
 """
 
 from __future__ import annotations

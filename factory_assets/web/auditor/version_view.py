@@ -66,7 +66,7 @@ class VersionView:
     """Rows that it answered, also those that were removed or erased since; None if only `factory
     trace` can count them."""
     look: MonitorReport | None
-    """The last look at its answers of which the report is kept."""
+    """The last look at its answers whose report is kept."""
     entries: tuple[IndexedAct, ...]
     """The entries about the version, in order."""
     erased: tuple[RowsErased, ...]

@@ -1,7 +1,7 @@
 """Ask a WSGI application, which MLflow's is, from ASGI.
 
 MLflow wraps it in ASGI itself, together with a gateway to language models, an assistant, jobs and
-other things of which the front door lets nothing through; importing those takes much memory.
+other things that the front door lets nobody use; importing them takes much memory.
 """
 
 from __future__ import annotations
