@@ -14,13 +14,12 @@ from factory_resources.erasure.manifest import is_gone
 from factory_resources.errors import ModelError, UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import (
-    ChampionMade,
     ModelExported,
     ModelTrained,
     StageComputed,
     VerdictGiven,
 )
-from factory_resources.ledger.ledger import latest_in
+from factory_resources.ledger.ledger import champion_in, latest_in
 from factory_resources.ledger.log import Log
 from factory_resources.tracking.record import Record
 from factory_resources.tracking.records import Records
@@ -90,7 +89,7 @@ def deployed_version(log: Log, pipeline: str, version: int, home: Home) -> Deplo
             f"the record of how {pipeline}@{version} was exported or evaluated is gone",
             remedy=f"factory run {pipeline}",
         )
-    champion = latest_in(log, ChampionMade, ChampionMade.subject_of(pipeline=pipeline))
+    champion = champion_in(log, pipeline)
     return DeployedVersion(
         pipeline=pipeline,
         version=version,

@@ -15,7 +15,7 @@ from factory_resources.durations import seconds_of
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import ChampionMade, Kind
 from factory_resources.ledger.entry import SignedAct
-from factory_resources.ledger.ledger import Ledger, entry_in, latest_in, stopped_in
+from factory_resources.ledger.ledger import Ledger, champion_in, entry_in, stopped_in
 from factory_resources.ledger.log import Log
 from factory_resources.ledger.rollout_entries import (
     RolloutCounts,
@@ -165,7 +165,7 @@ def mirror_promotion(pipeline: str, home: Home) -> "subprocess.Popen[bytes] | No
     if not Ledger(home).exists:
         return None
     with Ledger(home).reading() as log:
-        found = latest_in(log, ChampionMade, ChampionMade.subject_of(pipeline=pipeline))
+        found = champion_in(log, pipeline)
         before = entry_in(log, found[0] - 1) if found else None
     promoted = isinstance(before, RolloutEnded) and before.outcome == "promoted"
     if not promoted or Registry(home).moved_alias(pipeline) is None:
@@ -181,5 +181,5 @@ def mirror_promotion(pipeline: str, home: Home) -> "subprocess.Popen[bytes] | No
 
 
 def _champion(log: Log, pipeline: str) -> ChampionMade | None:
-    found = latest_in(log, ChampionMade, ChampionMade.subject_of(pipeline=pipeline))
+    found = champion_in(log, pipeline)
     return found[1] if found else None

@@ -24,7 +24,14 @@ from factory_resources.ledger.entries import (
     StageComputed,
 )
 from factory_resources.ledger.entry import SignedAct
-from factory_resources.ledger.ledger import Ledger, entry_in, latest_before, latest_in, stopped_in
+from factory_resources.ledger.ledger import (
+    Ledger,
+    champion_in,
+    entry_in,
+    latest_before,
+    latest_in,
+    stopped_in,
+)
 from factory_resources.ledger.log import Log
 from factory_resources.ledger.rollout_entries import RolloutStarted
 from factory_resources.ledger.rollouts import ended_in, rollout_in
@@ -91,7 +98,7 @@ def standing(pipeline: Pipeline, record: Record, home: Home) -> Standing:
 def standing_in(log: Log, pipeline: Pipeline, record: Record) -> Standing:
     """As `standing`, by what an open ledger says."""
     value = result_as(Champion, record)
-    champion = latest_in(log, ChampionMade, ChampionMade.subject_of(pipeline=value.model))
+    champion = champion_in(log, value.model)
     if champion and champion[1].version == value.version:
         stopped = stopped_in(log, value.model)
         return Standing("stopped", *stopped) if stopped else _serving(log, *champion)

@@ -26,6 +26,7 @@ from factory_resources.ledger.connection import (
     new_sqlite,
 )
 from factory_resources.ledger.entries import (
+    ChampionMade,
     Kind,
     LedgerStarted,
     ServingChanged,
@@ -201,6 +202,11 @@ def latest_in(log: Log, kind: type[K], subject: str) -> tuple[int, K] | None:
         if getattr(entry, "subject", None) == subject:
             return number, entry
     return None
+
+
+def champion_in(log: Log, pipeline: str) -> tuple[int, ChampionMade] | None:
+    """Return the entry by which a version became champion; None if none did."""
+    return latest_in(log, ChampionMade, ChampionMade.subject_of(pipeline=pipeline))
 
 
 def stopped_in(log: Log, pipeline: str) -> tuple[int, ServingChanged] | None:

@@ -26,8 +26,7 @@ from factory_assets.web.pages.pipeline_state import (
 )
 from factory_resources.errors import FactoryError, StorageError
 from factory_resources.home.home import Home
-from factory_resources.ledger.entries import ChampionMade
-from factory_resources.ledger.ledger import latest_in, stopped_in
+from factory_resources.ledger.ledger import champion_in, latest_in, stopped_in
 from factory_resources.ledger.log import Log
 from factory_resources.ledger.rollouts import replaced_in_a_row, rollout_in
 from factory_resources.ledger.watch_entries import AlarmsChanged
@@ -124,7 +123,7 @@ def _risk(pipeline: Pipeline) -> str:
 
 
 def _serving(log: Log, pipeline: str, home: Home) -> Serving | None:
-    found = latest_in(log, ChampionMade, ChampionMade.subject_of(pipeline=pipeline))
+    found = champion_in(log, pipeline)
     if found is None:
         return None
     champion, records = found[1], Records(home)
