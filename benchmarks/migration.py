@@ -136,7 +136,7 @@ def _there_and_back(server: _Server, home: Home, name: str, rows: int) -> Iterat
     plain_there = server.measure(lambda: _plain_there(server, plain.name, table, files))
     yield _result(name, "to PostgreSQL", rows, there, plain_there, "COPY")
     with chosen_database(alchemy_address(address)):
-        back = server.measure(lambda: to_files(home, address, "", str))
+        back = server.measure(lambda: to_files(home, address, str))
     plain_back = server.measure(lambda: _plain_back(server, plain, table, files[0]))
     yield _result(name, "to files", rows, back, plain_back, "executemany")
 

@@ -128,8 +128,8 @@ def _back(home: Home) -> _Way:
     address = server_address() or ""
     return _Way(
         address,
-        lambda: require_source(home, address, DATABASE_VARIABLE),
-        lambda progress: to_files(home, address, DATABASE_VARIABLE, progress),
+        lambda: require_source(home, address),
+        lambda progress: to_files(home, address, progress),
     )
 
 

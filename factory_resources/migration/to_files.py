@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from factory_resources.durability import sync_disk
-from factory_resources.home.database import alchemy_address, chosen_database
+from factory_resources.home.database import DATABASE_VARIABLE, alchemy_address, chosen_database
 from factory_resources.home.home import Home, storage_errors
 from factory_resources.instance import mirrored_events, record_database
 from factory_resources.migration import dagster_tables
@@ -50,13 +50,13 @@ _ROOM = 2
 """Times the size of the database on the server: what the files may take, journals included."""
 
 
-def require_source(home: Home, address: str, where: str) -> None:
+def require_source(home: Home, address: str) -> None:
     """Check that a home can be carried back to files, before anything is stopped for it.
 
     Raises:
         StorageError: the server cannot be used, or the disk has no room for the files.
     """
-    with connected(address, where) as connection:
+    with connected(address, DATABASE_VARIABLE) as connection:
         _require_room(home, connection)
 
 
@@ -65,19 +65,18 @@ def _require_room(home: Home, connection: Any) -> None:
     require_space(home, _ROOM * size)
 
 
-def to_files(home: Home, address: str, where: str, progress: Progress) -> Migration:
+def to_files(home: Home, address: str, progress: Progress) -> Migration:
     """Carry the databases of a home from PostgreSQL to files of the home.
 
     The caller sees to it that nothing else uses the home.
 
     Args:
         address: as PostgreSQL's client library reads it.
-        where: what names the address, for messages.
 
     Raises:
         StorageError: the server or the disk cannot be used. The home is as it was.
     """
-    with connected(address, where) as connection, home.scratch() as scratch:
+    with connected(address, DATABASE_VARIABLE) as connection, home.scratch() as scratch:
         # A kill right after the way there leaves the mark, though nothing is unfinished.
         finish(connection)
         _require_room(home, connection)
@@ -95,7 +94,7 @@ def to_files(home: Home, address: str, where: str, progress: Progress) -> Migrat
                     sync_disk(made.path)
                 aside = _install(home, made)
                 record_database(home)
-    return Migration("sqlite", carried, ledger, where, aside=aside)
+    return Migration("sqlite", carried, ledger, DATABASE_VARIABLE, aside=aside)
 
 
 def make_tables(home: Home, made: Home, connection: Any, address: str) -> list[Store]:

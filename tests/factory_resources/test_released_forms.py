@@ -168,7 +168,7 @@ def test_released_forms_move_to_postgresql_and_back_in_the_newest_form(
             # As a factory without numbers had moved it.
             for form in forms:
                 form.put_back(home.path)
-        back = to_files(home, address, "", lambda _: None)
+        back = to_files(home, address, lambda _: None)
     assert back.ledger == root
     assert [form.number(home.path) for form in forms] == [_NEWEST[form] for form in forms]
     assert ANSWERS.read(home.path, _BLOCKS) == blocks

@@ -154,11 +154,11 @@ def test_a_killed_migration_to_files_leaves_the_server_and_is_done_by_the_next(
 ) -> None:
     root, rows = check_ledger(filled), _rows(filled)
     to_server(filled, address, str)
-    _killed("to_files", moment, str(filled.path), address, "")
+    _killed("to_files", moment, str(filled.path), address)
     assert recorded_engine(filled) == "postgresql"
     with chosen_database(alchemy_address(address)):
         assert (check_ledger(filled), _rows(filled)) == (root, rows)
-    assert to_files(filled, address, "", str).ledger == root
+    assert to_files(filled, address, str).ledger == root
     assert recorded_engine(filled) == "sqlite"
     assert _rows(filled) == rows
     assert [form.number(filled.path) for form in _FORMS] == [1, 3, 1]
@@ -193,7 +193,7 @@ def test_who_appends_to_the_ledger_meanwhile_waits_and_is_then_refused(
 
     module = importlib.import_module(f"factory_resources.migration.{way}")
     monkeypatch.setattr(module, "record_database", record_later)
-    moved = to_server(filled, address, str) if there else to_files(filled, address, "", str)
+    moved = to_server(filled, address, str) if there else to_files(filled, address, str)
     [process] = appending
     _, error = process.communicate(timeout=60)
     assert process.returncode == 1
@@ -256,9 +256,7 @@ def test_a_newer_form_is_refused_in_one_line_before_anything_is_made(
     with closing(psycopg2.connect(address)) as connection, connection.cursor() as cursor:
         cursor.execute(f"UPDATE {form.schema}.schema_version SET number = 9")
         connection.commit()
-    _refused(
-        lambda: to_files(filled, address, "", str), "has format 9, .*; .* version that wrote it$"
-    )
+    _refused(lambda: to_files(filled, address, str), "has format 9, .*; .* version that wrote it$")
     assert recorded_engine(filled) == "postgresql"
     assert not [*filled.path.glob("replaced-*")]
     with chosen_database(alchemy_address(address)):
