@@ -109,11 +109,6 @@ class AnswerContracts:
         columns = {one.name.casefold(): one for one in ingest.contract.columns} if ingest else {}
         return tuple(_input(name, columns.get(name.casefold()), ingest) for name in names)
 
-    def names(self, version: int) -> dict[str, str]:
-        """Return the names of the contract by those of the source."""
-        ingest = self._ingest(version)
-        return {one.source_name: one.name for one in ingest.contract.columns} if ingest else {}
-
 
 def _input(name: str, column: Column | None, ingest: Ingest | None) -> AnswerInput:
     if column is None or ingest is None:

@@ -44,46 +44,6 @@ _PLACE = "_place"
 
 
 @dataclass(frozen=True)
-class MatchingAnswer:
-    """A request with rows for which the expression is true."""
-
-    id: bytes
-    version: int
-    numbers: tuple[int, ...]
-    """The numbers of these rows in the request, from 0."""
-    rows: tuple[Mapping[str, Any], ...]
-    """These rows by the names of the source, in the order of their numbers; None if a value cannot
-    be read."""
-    others: int
-    """How many other rows the request has."""
-
-
-def matching_rows(home: Home, pipeline: str, where: str, known: KnownValues) -> AnswerMatches:
-    """Return the requests of a pipeline with rows for which an expression is true.
-
-    If it is true of missing values, as `name IS NULL` is, rows are left out in which a column of it
-    is not logged or cannot be read.
-
-    Args:
-        where: an SQL expression over the columns of the contract, without windows.
-        known: values of columns of which the log may have commitments only. Those to which the
-            expression compares a column are known, too.
-
-    Raises:
-        ExpressionError: it is not such an expression.
-    """
-    expression = parse(where, _where(pipeline))
-    if expression.windowed:
-        raise ExpressionError(
-            "an expression with OVER is not true of one row alone",
-            where=_where(pipeline),
-            remedy="name the rows by their own values",
-        )
-    columns = {name.casefold(): name for name in expression.columns}
-    return AnswerMatches(home, pipeline, where, (*columns.values(),), known)
-
-
-@dataclass(frozen=True)
 class MatchingRequests:
     """The ids of the requests with rows for which an expression is true."""
 
@@ -100,9 +60,30 @@ class MatchingRequests:
 def matching_requests(
     home: Home, pipeline: str, where: str, known: KnownValues
 ) -> MatchingRequests:
-    """Return the ids of what `matching_rows` yields; raises as it does."""
-    matches = matching_rows(home, pipeline, where, known)
-    requests = sorted(match.id.hex() for match in matches)
+    """Return the requests of a pipeline with rows for which an expression is true.
+
+    If it is true of missing values, as `name IS NULL` is, rows are left out in which a column of it
+    is not logged or cannot be read.
+
+    Args:
+        where: an SQL expression over the columns of the contract, without windows.
+        known: values of columns of which the log may have commitments only. Those to which the
+            expression compares a column are known, too.
+
+    Raises:
+        ExpressionError: it is not such an expression, or fails on a value.
+        StorageError: the log or a key cannot be read.
+    """
+    expression = parse(where, _where(pipeline))
+    if expression.windowed:
+        raise ExpressionError(
+            "an expression with OVER is not true of one row alone",
+            where=_where(pipeline),
+            remedy="name the rows by their own values",
+        )
+    columns = {name.casefold(): name for name in expression.columns}
+    matches = _Matches(home, pipeline, where, (*columns.values(),), known)
+    requests = sorted({request.hex() for request in matches})
     hidden = tuple(sorted(matches.hidden))
     return MatchingRequests(tuple(requests), matches.missing, hidden, matches.compared)
 
@@ -111,13 +92,8 @@ def _where(pipeline: str) -> str:
     return f"the answers of {pipeline}"
 
 
-class AnswerMatches:
-    """The matching requests, each once, in no order.
-
-    Raises:
-        ExpressionError: the expression fails on a value.
-        StorageError: the log or a key cannot be read.
-    """
+class _Matches:
+    """The ids of the matching requests, in no order; one that is moved meanwhile may come twice."""
 
     def __init__(
         self, home: Home, pipeline: str, where: str, columns: Sequence[str], known: KnownValues
@@ -147,20 +123,16 @@ class AnswerMatches:
         compared: their key is destroyed, or no value is known to compare commitments with."""
         return self._cells.hidden.intersection(self._columns)
 
-    def __iter__(self) -> Iterator[MatchingAnswer]:
+    def __iter__(self) -> Iterator[bytes]:
         if not has_store(self._home) and not journal_folder(self._home).is_dir():
             return
-        found = set[bytes]()
         with (
             self._home.scratch() as scratch,
             sealed(read=[], write=scratch) as engine,
             PredictionLog(self._home) as log,
         ):
             for requests in self._batches(log):
-                for match in self._compared(engine, requests):
-                    if match.id not in found:
-                        found.add(match.id)
-                        yield match
+                yield from self._compared(engine, requests)
 
     def _batches(self, log: PredictionLog) -> Iterator[list[_Request]]:
         batch, rows = list[_Request](), 0
@@ -177,7 +149,7 @@ class AnswerMatches:
 
     def _compared(
         self, engine: duckdb.DuckDBPyConnection, requests: Sequence[_Request]
-    ) -> Iterator[MatchingAnswer]:
+    ) -> Iterator[bytes]:
         """Yield the matching requests of a batch; versions may have other types."""
         kinds: dict[tuple[AnswerInput, ...], list[_Request]] = {}
         for request in requests:
@@ -191,7 +163,7 @@ class AnswerMatches:
         engine: duckdb.DuckDBPyConnection,
         inputs: Sequence[AnswerInput],
         requests: Sequence[_Request],
-    ) -> Iterator[MatchingAnswer]:
+    ) -> set[bytes]:
         import pyarrow as pa
 
         places = [(request, number) for request in requests for number in range(len(request.rows))]
@@ -220,13 +192,7 @@ class AnswerMatches:
         if len(places) in matched:
             # What is true of no value at all, says nothing of a row of which some are not known.
             matched -= {*incomplete, len(places)}
-        numbers: dict[bytes, list[int]] = {}
-        for place in sorted(matched):
-            request, number = places[place]
-            numbers.setdefault(request.id, []).append(number)
-        for request in requests:
-            if request.id in numbers:
-                yield self._match(request, numbers.pop(request.id))
+        return {places[place][0].id for place in matched}
 
     def _query(self, inputs: Sequence[AnswerInput], cells: Sequence[Sequence[Any]]) -> str:
         typed = (
@@ -240,23 +206,6 @@ class AnswerMatches:
         """Return the values that tell the type of a column: without one here, those of tables."""
         is_here = any(value is not None for value in values)
         return values if is_here else self._known.get(name.casefold(), ())
-
-    def _match(self, request: _Request, numbers: Sequence[int]) -> MatchingAnswer:
-        names = self._contracts.names(request.record.version)
-        rows = tuple(
-            {
-                name: self._cells.read(names.get(name, name), cell, request.record.time)
-                for name, cell in request.rows[number].items()
-            }
-            for number in numbers
-        )
-        return MatchingAnswer(
-            id=request.id,
-            version=request.record.version,
-            numbers=tuple(numbers),
-            rows=rows,
-            others=len(request.rows) - len(numbers),
-        )
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,7 @@ import numpy as np
 import pytest
 
 from factory_assets.erasure import answers
-from factory_assets.erasure.answers import (
-    MatchingAnswer,
-    matching_requests,
-    matching_rows,
-    requests_with,
-)
+from factory_assets.erasure.answers import MatchingRequests, matching_requests, requests_with
 from factory_assets.ml.artifacts.trained_model import DESCRIPTION
 from factory_assets.serving.online.column_request import encode_columns
 from factory_resources.errors import ExpressionError, StorageError
@@ -76,8 +71,11 @@ class Answers:
         self._clock(day)
         return Protection(self.home, "pump", mode).protect(value, time.time_ns() // 1000)
 
-    def matching(self, where: str, **known: Sequence[Any]) -> dict[bytes, MatchingAnswer]:
-        return {match.id: match for match in matching_rows(self.home, "pump", where, known)}
+    def found(self, where: str, **known: Sequence[Any]) -> MatchingRequests:
+        return matching_requests(self.home, "pump", where, known)
+
+    def matching(self, where: str, **known: Sequence[Any]) -> set[bytes]:
+        return {*map(bytes.fromhex, self.found(where, **known).requests)}
 
 
 @pytest.fixture(scope="module")
@@ -112,21 +110,19 @@ def test_columns_have_the_names_and_types_of_the_contract(pump: Answers) -> None
     first = pump.write([{"Size [mm]": "12.50"}, {"Size [mm]": 13}, {"Size [mm]": 12.5}])
     second = pump.write([{"Size [mm]": "n/a", "starts": -1}])
     third = pump.write([{"Size [mm]": 1, "starts": "7"}])
-    [match] = pump.matching("size = 12.5").values()
-    assert (match.id, match.numbers, match.others, match.version) == (first, (0, 2), 1, 1)
-    assert match.rows == ({"Size [mm]": "12.50"}, {"Size [mm]": 12.5})
-    assert pump.matching("SIZE IS NULL OR starts + 1 = 8").keys() == {second, third}
-    assert pump.matching("starts IS NULL").keys() == {second}
-    assert pump.matching("coalesce(starts, 0) = 0 OR size = 12.5").keys() == {second}
+    assert pump.matching("size = 12.5") == {first}
+    assert pump.matching("SIZE IS NULL OR starts + 1 = 8") == {second, third}
+    assert pump.matching("starts IS NULL") == {second}
+    assert pump.matching("coalesce(starts, 0) = 0 OR size = 12.5") == {second}
     # A version that is gone promised what the newest did.
     gone = pump.write([{"Size [mm]": "99"}], version=8)
-    assert pump.matching("size > 98").keys() == {gone}
+    assert pump.matching("size > 98") == {gone}
     Registry(pump.home).version("pump", 1).files.joinpath(DESCRIPTION).unlink()
     with pytest.raises(StorageError, match="description of pump@1 cannot be read"):
         pump.matching("size = 12.5")
     # An erasure removed it, because it had a value of somebody: another person can still be found.
     note_erased(pump.home, {}, "pump", gone=(1,))
-    assert pump.matching("size = 12.5").keys() == {first}
+    assert pump.matching("size = 12.5") == {first}
 
 
 @pytest.mark.parametrize(
@@ -143,17 +139,16 @@ def test_answers_without_a_column_do_not_keep_it_from_being_compared(
     unknown: Answers, where: str
 ) -> None:
     unknown.write([{"size": 1}])
-    assert unknown.matching(where) == {}
-    assert unknown.matching(f"{where} OR year(born) = 1980", born=[date(1980, 1, 31)]) == {}
+    assert unknown.matching(where) == set()
+    assert unknown.matching(f"{where} OR year(born) = 1980", born=[date(1980, 1, 31)]) == set()
 
 
 @pytest.mark.slow
 def test_columns_that_no_request_has_are_named(pump: Answers) -> None:
     request = pump.write([{"Size [mm]": 1}])
-    matches = matching_rows(pump.home, "pump", "size = 1 AND (colour IS NULL OR zip = 3)", {})
-    assert [match.id for match in matches] == [request]
-    assert matches.missing == ("colour", "zip")
-    found = matching_requests(pump.home, "pump", "zip = 3", {})
+    found = pump.found("size = 1 AND (colour IS NULL OR zip = 3)")
+    assert (found.requests, found.missing) == ((request.hex(),), ("colour", "zip"))
+    found = pump.found("zip = 3")
     assert (found.requests, found.missing) == ((), ("zip",))
 
 
@@ -166,11 +161,7 @@ def test_answers_of_a_pipeline_without_a_version_are_found_wherever_they_are(
     recent = unknown.write([{"a": 3, "name": "x"}, {"a": 4, "name": "x"}])
     unknown.write([{"a": 3.0, "name": "z"}])
     unknown.write([])
-    found = unknown.matching("a = 3 AND name = 'x'")
-    assert {request: match.numbers for request, match in found.items()} == {old: (2,), recent: (0,)}
-    assert (found[old].others, found[recent].others) == (2, 1)
-    requests = matching_requests(unknown.home, "pump", "a = 3 AND name = 'x'", {})
-    assert requests.requests == (old.hex(), recent.hex())
+    assert unknown.found("a = 3 AND name = 'x'").requests == (old.hex(), recent.hex())
 
 
 def test_encrypted_values_are_revealed_and_gone_with_their_key(unknown: Answers) -> None:
@@ -180,13 +171,10 @@ def test_encrypted_values_are_revealed_and_gone_with_their_key(unknown: Answers)
         for day in (past, present)
     ]
     unknown.write([{"name": unknown.protected("bo", "encrypted")}])
-    found = unknown.matching("name = 'ann'")
-    assert found.keys() == {*requests}
-    assert all(match.rows == ({"name": "ann"},) for match in found.values())
+    assert unknown.matching("name = 'ann'") == {*requests}
     destroy_keys(unknown.home, "pump", date(2026, 2, 1), "test")
-    matches = matching_rows(unknown.home, "pump", "name = 'ann'", {})
-    assert [match.id for match in matches] == [requests[1]]
-    assert matches.hidden == {"name"}
+    found = unknown.found("name = 'ann'")
+    assert (found.requests, found.hidden) == ((requests[1].hex(),), ("name",))
 
 
 def test_commitments_are_recognised_by_known_values_month_by_month(unknown: Answers) -> None:
@@ -198,17 +186,15 @@ def test_commitments_are_recognised_by_known_values_month_by_month(unknown: Answ
     unknown.write([{"nbr": unknown.protected(43, "commitment")}])
     for known in (["42"], [42], [42.0], [7, 42]):
         found = unknown.matching("CAST(nbr AS VARCHAR) IN ('42', '42.0')", NBR=known)
-        assert found.keys() == {*committed}, known
+        assert found == {*committed}, known
     unclear = "nbr IN ('42', '7') AND nbr < '6'"
-    matches = matching_rows(unknown.home, "pump", unclear, {})
-    assert [*matches] == []
-    assert matches.hidden == {"nbr"}
-    assert matching_requests(unknown.home, "pump", unclear, {}).hidden == ("nbr",)
+    found_none = unknown.found(unclear)
+    assert (found_none.requests, found_none.hidden) == ((), ("nbr",))
     # The expression itself says which value is meant.
     for where in ("nbr = '42'", "other = 1 OR nbr IN ('7', 42)", "42.0 = nbr"):
-        matches = matching_rows(unknown.home, "pump", where, {})
-        assert ({match.id for match in matches}, matches.hidden) == ({*committed}, set()), where
-    assert unknown.matching("CAST(nbr AS VARCHAR) = '42'", nbr=[43, 41]) == {}
+        assert unknown.matching(where) == {*committed}, where
+        assert unknown.found(where).hidden == (), where
+    assert unknown.matching("CAST(nbr AS VARCHAR) = '42'", nbr=[43, 41]) == set()
 
 
 @pytest.mark.parametrize("mode", ["encrypted", "commitment"])
@@ -232,8 +218,8 @@ def test_what_is_true_of_missing_values_is_not_true_of_unknown_ones(unknown: Ans
     unknown.write([{"a": 1}, {"a": None}])
     missing = unknown.write([{"name": None, "a": 1}])
     unknown.write([{"name": unknown.protected("ann", "commitment"), "a": 1}])
-    assert unknown.matching("name IS NULL", name=["bo"]).keys() == {missing}
-    assert unknown.matching("name = 'bo' OR name IS NULL", name=["bo"]).keys() == {missing}
+    assert unknown.matching("name IS NULL", name=["bo"]) == {missing}
+    assert unknown.matching("name = 'bo' OR name IS NULL", name=["bo"]) == {missing}
     assert len(unknown.matching("name = 'bo' OR a = 1", name=["bo"])) == 3
 
 
@@ -241,8 +227,7 @@ def test_what_is_true_of_missing_values_is_not_true_of_unknown_ones(unknown: Ans
 def test_a_column_may_have_any_name(name: str, unknown: Answers) -> None:
     unknown.write([{name: 7, "a": 1}, {name: 8, "a": 0}])
     request = unknown.write([{name: 8, "a": 1}, {name: 1, "a": 1}])
-    [match] = unknown.matching(f"a = 1 AND {name} = 1").values()
-    assert (match.id, match.numbers) == (request, (1,))
+    assert unknown.matching(f"a = 1 AND {name} = 1") == {request}
 
 
 def test_batches_are_of_limited_size(unknown: Answers, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,7 +235,6 @@ def test_batches_are_of_limited_size(unknown: Answers, monkeypatch: pytest.Monke
     requests = [unknown.write([{"a": n}, {"a": -n}]) for n in range(1, 8)]
     found = unknown.matching("a % 2 = 0")
     assert sorted(found) == [requests[n] for n in (1, 3, 5)]
-    assert all(match.numbers == (0, 1) for match in found.values())
 
 
 @pytest.mark.parametrize(
