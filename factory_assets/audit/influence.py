@@ -60,7 +60,6 @@ class AttributionContext:
     """A model version with everything that its influence is computed from."""
 
     name: str
-    candidate: Candidate
     influence: InfluenceQuality
     split: Record
     verdict: EvaluationResult
@@ -224,7 +223,6 @@ def attribution_context(
     effects = candidate_attribution(learner, load_seeds(learner, candidate, influence))
     return AttributionContext(
         title,
-        candidate,
         influence,
         split,
         measured[-1],

@@ -82,7 +82,7 @@ def migrate(target: str, console: Console, *, stop: bool = False) -> None:
         _at_rest(home, way.require_possible if stop else None, say) as stopped,
     ):
         done = way.carry(status.update)
-    for line in _result_lines(done, address):
+    for line in _result_lines(done, home, address):
         say(line)
     if stopped:
         say(f"then start it again: {_command(stopped)}")
@@ -178,7 +178,7 @@ def _command(process: UpProcess) -> str:
     return shlex.join(["factory", *process.arguments])
 
 
-def _result_lines(done: Migration, address: str | None) -> Iterator[str]:
+def _result_lines(done: Migration, home: Home, address: str | None) -> Iterator[str]:
     rows = ", ".join(f"{store} {count:,}" for store, count in done.rows().items())
     yield f"carried over, every row compared: {rows}"
     if done.ledger:
@@ -186,7 +186,7 @@ def _result_lines(done: Migration, address: str | None) -> Iterator[str]:
         yield f"the ledger has {size:,} entries and the root {root}, as its checkpoint says"
     if address is not None:
         yield f"from now on: export {DATABASE_VARIABLE}='{without_password(address)}'"
-        yield f"the SQLite files in {done.source} are as they were; nothing reads them any more"
+        yield f"the SQLite files in {home.path} are as they were; nothing reads them any more"
     else:
         yield f"from now on: unset {DATABASE_VARIABLE}"
         yield "the database on the server is as it was; nothing reads it any more"

@@ -75,7 +75,6 @@ class SignedDecision:
     person: KnownPerson
     key: str
     """The person's public key."""
-    act: str
     reason: str
     signed: str
     """When, by the person's clock: UTC, ISO 8601."""
@@ -174,7 +173,7 @@ def read_decision(
     age = datetime.now(UTC) - time
     if age < -CLOCKS:
         raise _refused("it is dated in the future; compare the clocks of the two machines")
-    return SignedDecision(content, person, key, act, reason, time.strftime(TIME), age)
+    return SignedDecision(content, person, key, reason, time.strftime(TIME), age)
 
 
 def require_new(

@@ -10,7 +10,6 @@ from pathlib import Path
 from urllib.parse import quote
 
 from factory_resources.errors import StorageError
-from factory_resources.home.database import Engine
 from factory_resources.home.home import Home
 from factory_resources.home.storage_faults import storage_faults
 from factory_resources.migration.catalog import StoredTable
@@ -29,14 +28,11 @@ class CarriedTable:
 
 @dataclass(frozen=True)
 class Migration:
-    """What was carried over, and where what it was read from still is."""
+    """What was carried over."""
 
-    engine: Engine
-    """The new one."""
     tables: Sequence[CarriedTable]
     ledger: tuple[int, str] | None
     """The number of entries of the ledger, and its root, recomputed; None if there is no ledger."""
-    source: str
     removed: bool = False
     """Whether something that a killed migration had left on the server was removed first."""
     aside: Path | None = None

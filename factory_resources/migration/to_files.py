@@ -94,7 +94,7 @@ def to_files(home: Home, address: str, progress: Progress) -> Migration:
                     sync_disk(made.path)
                 aside = _install(home, made)
                 record_database(home)
-    return Migration("sqlite", carried, ledger, DATABASE_VARIABLE, aside=aside)
+    return Migration(carried, ledger, aside=aside)
 
 
 def make_tables(home: Home, made: Home, connection: Any, address: str) -> list[Store]:

@@ -87,7 +87,7 @@ def to_server(home: Home, address: str, progress: Progress) -> Migration:
             ledger = check_ledger(home)
             record_database(home)
         finish(connection)
-    return Migration("postgresql", carried, ledger, str(home.path), removed=removed)
+    return Migration(carried, ledger, removed=removed)
 
 
 def _schemas() -> list[str]:

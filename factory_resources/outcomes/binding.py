@@ -27,12 +27,11 @@ BATCH = 100_000
 
 @dataclass(frozen=True)
 class OutcomeBatch:
-    """Consecutive outcomes, from the number `first` on, that one entry of the ledger binds."""
+    """Consecutive outcomes that one entry of the ledger binds."""
 
     number: int
     identity: str
     """A UUID."""
-    first: int
     count: int
     leaves: tuple[bytes, ...]
     """The hash of each."""
@@ -99,11 +98,11 @@ def leaf_of(one: Outcome) -> bytes:
 def unentered(store: OutcomeStore) -> Sequence[OutcomeBatch]:
     """Return the batches that are not marked as entered, in their order."""
     rows = store.database.run(
-        "SELECT number, identity, first, count FROM outcome_batch WHERE entered = 0 ORDER BY number"
+        "SELECT number, identity, count FROM outcome_batch WHERE entered = 0 ORDER BY number"
     )
     return [
-        OutcomeBatch(number, identity, first, count, _leaves(store, number))
-        for number, identity, first, count in rows
+        OutcomeBatch(number, identity, count, _leaves(store, number))
+        for number, identity, count in rows
     ]
 
 

@@ -21,7 +21,6 @@ AGE = timedelta(days=7)
 class OutcomeSummary:
     """The outcomes of the answers of a pipeline since a day."""
 
-    pipeline: str
     answers: int
     """Rows that were answered."""
     with_outcome: int
@@ -65,7 +64,6 @@ def outcome_summary(
         median, late = _delays(store, pipeline, first)
         counted = _counted(store, pipeline, since)
         return OutcomeSummary(
-            pipeline=pipeline,
             answers=answers,
             with_outcome=known,
             # Answers may have been removed whose outcomes are here.

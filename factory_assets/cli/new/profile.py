@@ -23,7 +23,7 @@ from factory_assets.cli.new.oddities import (
     sentinels,
 )
 from factory_assets.cli.new.roles import TIMES
-from factory_assets.cli.new.series import Panel, UnitSeries, find_panel, find_series
+from factory_assets.cli.new.series import UnitSeries, find_panel_time, find_series
 from factory_assets.data.leakage.sample import draw_sample
 from factory_resources.errors import SourceError
 from factory_resources.sources.files.delimited_text import TextRules
@@ -77,8 +77,8 @@ class FileProfile:
     """A few of these rows as the file spells them."""
     series: UnitSeries | None = None
     """The series that the rows are made of; None if they are not."""
-    panel: Panel | None = None
-    """The time at which units are observed again and again; None if there is none."""
+    panel_time: ColumnSummary | None = None
+    """The years at which units are observed again and again; None if there are none."""
 
     def examples(self, column: ColumnSummary) -> Sequence[Any]:
         """Return the values of a text, or those of some rows if there are many."""
@@ -128,7 +128,7 @@ def profile(source: Path) -> FileProfile:
             )
             unified = _unified(connection, sample, [c.cell for c in columns if c.respelt])
             series = find_series(connection, columns, raw.rows)
-            panel = None if series else find_panel(connection, columns, raw.rows)
+            years = None if series else find_panel_time(connection, columns, raw.rows)
     return FileProfile(
         raw.rows,
         tuple(columns),
@@ -140,7 +140,7 @@ def profile(source: Path) -> FileProfile:
         unified.rename_columns([c.source for c in columns]),
         sample.slice(0, _EXAMPLES).rename_columns([c.source for c in columns]),
         series,
-        panel,
+        years,
     )
 
 

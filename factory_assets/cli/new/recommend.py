@@ -1,4 +1,4 @@
-"""Decide names, inputs, derived columns, split, model and metric for a profiled table.
+"""Decide names, inputs, derived columns, split and metric for a profiled table.
 
 Each kind of decision has a module of its own; this one brings them together. What only the owner of
 the data can know, such as a column's valid range, is not guessed.
@@ -43,9 +43,6 @@ from factory_assets.spec.train import Task
 from factory_resources.encoders.sentence_encoder import DEFAULT_ENCODER
 from factory_resources.errors import DataError
 
-MODEL = "{kind: auto}"
-"""As YAML. No single kind suits every table, and `auto` compares several on folds of the rows."""
-
 SAME_INPUTS = "same_inputs"
 """The name of a derived column that is the same for rows with the same inputs."""
 
@@ -86,8 +83,6 @@ class Recommendation:
     split: SplitChoice
     slices: tuple[str, ...]
     metric: Metric
-    model: str
-    """The mapping, as YAML."""
 
 
 def recommend(table: FileProfile, target: str | None = None) -> Recommendation:
@@ -156,7 +151,6 @@ def recommend(table: FileProfile, target: str | None = None) -> Recommendation:
         split=split,
         slices=_slices(table, inputs, names),
         metric="mae" if is_decided_by_few(table, outcome) else METRICS[outcome.task],
-        model=MODEL,
     )
 
 

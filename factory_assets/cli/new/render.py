@@ -17,8 +17,6 @@ from factory_assets.declarations.yaml_document import scalar
 from factory_assets.ml.features.times import LONG
 from factory_resources.sql.engine import literal
 
-_KINDS = ("linear", "random_forest", "gradient_boosting", "tabm")
-
 _ASKED = 10
 """How many columns that may reveal the target get a comment of their own: a spectrum has many."""
 
@@ -270,8 +268,8 @@ def _train(choices: Recommendation, target: str) -> Iterator[str]:
         allowed = choices.allowed.items()
         reasons = ", ".join(f"{yaml_string(name)}: {yaml_string(why)}" for name, why in allowed)
         yield f"    leaks: {{allow: {{{reasons}}}}}"
-    others = ", ".join(kind for kind in _KINDS if f"kind: {kind}" not in choices.model)
-    yield f"    model: {choices.model}  # or {others}"
+    # No single kind suits every table: `auto` compares several on folds of the rows.
+    yield "    model: {kind: auto}  # or linear, random_forest, gradient_boosting, tabm"
 
 
 def _is_long(times: ColumnSummary) -> bool:

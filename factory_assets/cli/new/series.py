@@ -49,19 +49,10 @@ class UnitSeries:
     """The column of the unit, by its name in the file."""
     order: str
     """The column that orders the rows of a unit."""
-    units: int
     length: int
     """The median number of rows of a unit."""
     ends: bool
     """Whether the units may have ended one by one, as those that fail do, and not together."""
-
-
-@dataclass(frozen=True)
-class Panel:
-    """Units that are observed at the same times."""
-
-    by: str
-    time: str
 
 
 def find_series(connection: Any, columns: Sequence[ColumnSummary], rows: int) -> UnitSeries | None:
@@ -88,13 +79,15 @@ def find_series(connection: Any, columns: Sequence[ColumnSummary], rows: int) ->
     return None
 
 
-def find_panel(connection: Any, columns: Sequence[ColumnSummary], rows: int) -> Panel | None:
-    """Return the units and the years at which they are observed, each at most once at a time."""
+def find_panel_time(
+    connection: Any, columns: Sequence[ColumnSummary], rows: int
+) -> ColumnSummary | None:
+    """Return the years at which units are observed, each at most once at a time; None if none."""
     years = [c for c in columns if c.present == rows and _is_year(c)]
     for time in years:
         for by in _units(columns, rows):
             if by is not time and _is_panel(connection, by, time, rows):
-                return Panel(by.source, time.source)
+                return time
     return None
 
 
@@ -141,15 +134,15 @@ def _counts(column: ColumnSummary, rows: int) -> bool:
 
 def _counted(connection: Any, by: ColumnSummary, order: ColumnSummary) -> UnitSeries | None:
     unit, step = by.cell, order.cell
-    [(units, whole, length, mean, ended)] = connection.execute(
-        f"SELECT count(*), avg(CAST(n = d AND d = h - l + 1 AND l <= {order.low} AS INT)), "
+    [(whole, length, mean, ended)] = connection.execute(
+        f"SELECT avg(CAST(n = d AND d = h - l + 1 AND l <= {order.low} AS INT)), "
         f"median(n), avg(n), quantile_disc(n, {1 - _MOST}) < quantile_disc(n, {_MOST}) "
         f"FROM (SELECT count(*) AS n, count(DISTINCT {step}) AS d, min({step}) AS l, "
         f"max({step}) AS h FROM typed GROUP BY {unit})"
     ).fetchall()
     if whole < _MOST or max(length, mean) < _FEWEST_ROWS:
         return None
-    return UnitSeries(by.source, order.source, int(units), int(length), ended)
+    return UnitSeries(by.source, order.source, int(length), ended)
 
 
 def _timed(
@@ -159,15 +152,15 @@ def _timed(
         return None
     moment = f"epoch({order.cell})"
     span = f"(SELECT max({moment}) - min({moment}) FROM typed)"
-    [(units, length, mean, ended)] = connection.execute(
-        "SELECT count(*), median(n), avg(n), "
+    [(length, mean, ended)] = connection.execute(
+        "SELECT median(n), avg(n), "
         f"avg(CAST(latest < max_latest - {span} / 20 AS INT)) FROM "
         "(SELECT *, max(latest) OVER () AS max_latest FROM (SELECT count(*) AS n, "
         f"max({moment}) AS latest FROM typed GROUP BY {by.cell}))"
     ).fetchall()
     if max(length, mean) < _FEWEST_ROWS:
         return None
-    return UnitSeries(by.source, order.source, int(units), int(length), ended > 0.5)
+    return UnitSeries(by.source, order.source, int(length), ended > 0.5)
 
 
 def _is_panel(connection: Any, by: ColumnSummary, time: ColumnSummary, rows: int) -> bool:

@@ -185,8 +185,8 @@ def _times(
         and not is_birth(c)
     ]
     candidates.sort(key=lambda c: _unlikeness(table, c))
-    if panel and not candidates and table.panel:
-        candidates = [c for c in table.columns if c.source == table.panel.time]
+    if panel and not candidates and table.panel_time:
+        return [table.panel_time]
     return candidates
 
 
