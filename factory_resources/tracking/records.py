@@ -257,7 +257,7 @@ def key_at(pointer: Path) -> str:
         return str(json.loads(pointer.read_bytes())["key"])
     except OSError as error:
         raise unreadable(pointer, error) from error
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise damaged_record(str(pointer)) from error
 
 

@@ -135,6 +135,15 @@ def test_a_damaged_record_is_reported_with_a_remedy(home: Home) -> None:
         records.find("p", "clean", "a")
 
 
+@pytest.mark.parametrize("content", ["{", "{}", "[]", "[" * 100_000])
+def test_a_damaged_pointer_is_reported(content: str, home: Home) -> None:
+    pointer = home.records / "clean.json"
+    pointer.parent.mkdir(parents=True, exist_ok=True)
+    pointer.write_text(content)
+    with pytest.raises(StorageError, match=r"clean\.json: the record is damaged"):
+        key_at(pointer)
+
+
 def test_a_record_that_cannot_be_read_is_not_to_be_deleted(home: Home) -> None:
     records = Records(home)
     # Whoever runs the tests may read every file, but nobody reads a folder as one.
