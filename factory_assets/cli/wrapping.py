@@ -23,4 +23,5 @@ def wrap_lines(lines: Iterable[str]) -> str:
 
 
 def json_text(report: BaseModel) -> str:
+    """Return a report as indented JSON, ended by a line break."""
     return report.model_dump_json(indent=1) + "\n"

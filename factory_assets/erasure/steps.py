@@ -116,7 +116,7 @@ def remove_old_files(intent: ErasureIntent, home: Home) -> None:
 def erase_answers(intent: ErasureIntent, home: Home) -> None:
     """Remove the answers about the person, and what became of them.
 
-    So are those that came after the erasure was killed, which the manifest cannot name.
+    Those too that came after the erasure was killed, which the manifest cannot name.
     """
     with PredictionLog(home) as log:
         for pipeline, erased in intent.manifest.pipelines.items():

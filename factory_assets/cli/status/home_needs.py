@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from factory_assets.cli.status.report import Need
 from factory_resources.backup.contents import JOURNAL
+from factory_resources.durations import minute
 from factory_resources.erasure.listed_manifests import require_manifests
 from factory_resources.erasure.manifest import FINISH, stored_intents
 from factory_resources.errors import StorageError
@@ -21,8 +22,8 @@ from factory_resources.prediction_log.segments import SEALED, read
 from factory_resources.security.sessions import CLOCKS
 
 _NEWEST = 100
-"""Entries of the ledger that are compared with the clock: a few runs and logins, by which a clock
-that is wrong dates entries, too."""
+"""How many of the last entries are compared with the clock. The very last one is not enough: a
+login under a clock that is behind is an entry with that clock's time."""
 
 
 def home_needs(home: Home, entries: int, now: datetime) -> Iterator[Need]:
@@ -118,8 +119,8 @@ def _clock_behind(home: Home, entries: int, now: datetime) -> Iterator[Need]:
     if last > f"{now + timedelta(seconds=CLOCKS):%Y-%m-%dT%H:%M:%SZ}":
         detail = (
             f"it shows {now:%Y-%m-%d %H:%M} UTC, but the ledger has an entry of "
-            f"{last[:16].replace('T', ' ')} UTC, until when schedules may wait; set it right, then "
-            f"start the factory again (this ends then, or after {_NEWEST} entries)"
+            f"{minute(last)} UTC, until when schedules may wait; set it right, then "
+            f"start the factory again (this line goes then, or after {_NEWEST} entries)"
         )
         yield Need(what="clock", pipeline=None, details=(detail,))
 
