@@ -33,7 +33,7 @@ class ColumnForm:
     note: str = ""
     """A question about this reading, for somebody who knows the column."""
     no_numbers: tuple[str, ...] = ()
-    """The few texts among its numbers that count as no value, though they may mean something."""
+    """The few texts among its numbers, which count as no value unless it stays a text."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +63,7 @@ class ColumnSummary(ColumnForm):
     oddity: str = ""
     """A question that quotes values unlike the others."""
     numbers: ColumnForm | None = None
-    """How a text is read if the few values that are no numbers mean no value."""
+    """How a text is read if the few values that are no numbers mean no value; as a text if they may
+    be codes."""
     in_units: ColumnForm | None = None
     """How the number in a text is read that has a unit; its `tokens` are all units."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from factory_assets.cli.new.column_summary import MAX_LISTED_VALUES, ColumnForm, ColumnSummary
 from factory_assets.cli.new.column_types import NON_TEXT_MISSING_TOKENS
-from factory_assets.cli.new.roles import personal_data_reason
+from factory_assets.cli.new.roles import is_named_code, personal_data_reason
 from factory_assets.cli.new.written_columns import read_written
 from factory_assets.cli.new.written_forms import ENGLISH, GERMAN, LIMITS, MONEY, is_unit
 from factory_assets.data.contract.sql_types import looks_like_sql
@@ -31,6 +31,9 @@ _FEWEST_ROWS = 2
 
 _FEWEST_NUMBERS = MAX_LISTED_VALUES + 1
 """Fewest different numbers beside a text; fewer may be names of categories or classes."""
+
+_DIGIT = re.compile("[0-9]")
+"""What a code has. A text with one in a single row may be a slip."""
 
 _NUMBERS, _FEW_TEXTS, _MOST_TEXTS = 0.95, 3, 8
 """Share of the values that are numbers, and how many different texts may be among them: codes have
@@ -115,8 +118,9 @@ def numbers_beside_texts(
 ) -> ColumnForm | None:
     """Return how the numbers of a column are read if the few texts beside them mean no value.
 
-    None if there are no such texts, or so many that they may be names of categories, or if it may
-    be personal data, of which a draft quotes nothing.
+    As texts if these may be codes, such as V57, 12a or 90+. None if there are no such texts, or so
+    many that they may be names of categories, or if it may be personal data, of which a draft
+    quotes nothing.
 
     Args:
         connection: with the view `typed` of all rows.
@@ -146,6 +150,9 @@ def numbers_beside_texts(
     if form is None or _is_personal(connection, column):
         return None
     beside = tuple(text for text, _ in texts)
+    are_codes = any(_DIGIT.search(text) and rows >= _FEWEST_ROWS for text, rows in texts)
+    if are_codes or is_named_code(column.source):
+        return ColumnForm("string", no_numbers=beside)
     tokens = (*beside, *(text for text, _, is_known in found if is_known))
     asked = "the texts in missing count as no value: is that right?"
     note = "; ".join(filter(None, (asked, form.note)))

@@ -108,7 +108,8 @@ def profile(source: Path) -> FileProfile:
         ):
             forms = column_forms(connection, raw, files.delimiter)
             columns = _typed_columns(connection, raw, forms, Path(scratch), files.delimiter)
-            if numbers := {c.source: c.numbers for c in columns if c.numbers}:
+            read = {c.source: c.numbers for c in columns if c.numbers}
+            if numbers := {name: form for name, form in read.items() if form.type != "string"}:
                 forms |= numbers
                 columns = _typed_columns(connection, raw, forms, Path(scratch), files.delimiter)
             if files.headers and all(c.type == "string" and not c.pattern for c in columns):

@@ -122,7 +122,7 @@ def _contract(table: FileProfile, choices: Recommendation) -> Iterator[str]:
         splits = column in (choices.split.time, choices.split.group)
         if column is choices.target.column or (splits and is_dispensable(column, table.rows)):
             parts.append("nullable: false")
-        odd = column.oddity or _in_units(column, name)
+        odd = column.oddity or _codes(column) or _in_units(column, name)
         said = "; ".join(filter(None, (_values(column, table.rows), odd)))
         if why := personal_data_reason(column, table.examples(column)):
             said = f"{why}: personal data?"
@@ -134,6 +134,17 @@ def _contract(table: FileProfile, choices: Recommendation) -> Iterator[str]:
     width = min(88, max(len(entry) for entry, _ in entries))
     for entry, said in entries:
         yield f"{entry:<{width}}  {comment(said)}"
+
+
+def _codes(column: ColumnSummary) -> str:
+    """Tell which few texts keep numbers from being read as such."""
+    if column.numbers is None:
+        return ""
+    texts = ", ".join(repr(text[:20]) for text in column.numbers.no_numbers)
+    return (
+        f"numbers, but also {texts}: if these are no codes, write numbers alone, and nothing where "
+        "there is none, to get a column of numbers"
+    )
 
 
 def _in_units(column: ColumnSummary, name: str) -> str:

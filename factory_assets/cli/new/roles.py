@@ -126,7 +126,12 @@ def is_somebody(column: ColumnSummary) -> bool:
 
 def is_code(column: ColumnSummary, name: str) -> bool:
     """Whether its whole numbers stand for categories: it is named like a code, with few values."""
-    return column.type == "int64" and 2 < column.distinct <= 50 and bool(_CODE.search(name.lower()))
+    return column.type == "int64" and 2 < column.distinct <= 50 and is_named_code(name)
+
+
+def is_named_code(name: str) -> bool:
+    """Whether a column has the name of a code."""
+    return bool(_CODE.search(parted(name).replace(" ", "_")))
 
 
 def is_slice(column: ColumnSummary) -> bool:

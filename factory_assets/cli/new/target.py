@@ -275,18 +275,22 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:20]) + ", …" * (len(names) > 20)
 
 
+def _mixed(target: ColumnSummary, texts: Sequence[str]) -> DataError:
+    return DataError(
+        f"target {target.source!r} has numbers, but also "
+        f"{_listed([repr(text[:20]) for text in texts[:_SHOWN]])}",
+        remedy="write numbers alone in the file, and nothing where there is none; or, if they "
+        "are codes of classes, a letter before each",
+    )
+
+
 def _task(target: ColumnSummary) -> Task:
     """Derive the task as training does: text, booleans and few whole numbers are classes.
 
     Numbers are none if the average one is in few rows, which training cannot know.
     """
     if target.no_numbers:
-        raise DataError(
-            f"target {target.source!r} has numbers, but also "
-            f"{_listed([repr(text[:20]) for text in target.no_numbers[:_SHOWN]])}",
-            remedy="write numbers alone in the file, and nothing where there is none; or, if they "
-            "are codes of classes, a letter before each",
-        )
+        raise _mixed(target, target.no_numbers)
     is_count = target.distinct > min(MAX_LISTED_VALUES, max(2, target.present / _ROWS_OF_CLASS))
     if target.type in ("int64", "float64") and (is_count or not _is_whole(target)):
         return "regression"
@@ -301,6 +305,8 @@ def _task(target: ColumnSummary) -> Task:
         )
     most = min(MAX_CLASSES, target.present / 2)
     if target.type == "string" and target.distinct > most:
+        if target.numbers:
+            raise _mixed(target, target.numbers.no_numbers)
         raise DataError(
             f"target {target.source!r} has {target.distinct} different texts "
             f"in {target.present} rows",

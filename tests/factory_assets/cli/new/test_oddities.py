@@ -75,6 +75,7 @@ def test_numbers_of_nines_far_from_the_others(
                 (lambda c, i: ("n/v", "zu alt")[i % 2] if i < 20 else c.randrange(90), set()),
                 (lambda c, i: f"V{c.randrange(60, 70)}" if i < 9 else c.randrange(250, 300), set()),
                 (lambda c, i: c.randrange(10**30), set()),
+                (lambda c, i: "1O5" if i == 3 else c.randrange(90), {"1O5"}),
             ]
         ),
     ],
@@ -87,6 +88,46 @@ def test_few_texts_among_many_numbers_count_as_no_value(
     [level] = [column for column in columns if column.name == "level"]
     assert {*level.missing} == texts
     assert (level.type == "string") == (not texts)
+
+
+@pytest.mark.parametrize(
+    ("header", "texts"),
+    [
+        ("diagnosis", ("V57", "E11", "E11.9")),
+        ("house", ("12a", "7c")),
+        ("StockCode", ("POST", "M")),
+        *in_long(
+            [
+                ("age", ("90+",)),
+                ("version", ("1.2.3", "2.0.1")),
+                ("room", ("12-B", "300-A")),
+                ("error_code", ("X",)),
+            ]
+        ),
+    ],
+)
+def test_a_few_codes_among_many_numbers_stay_what_they_are(
+    header: str, texts: tuple[str, ...], tmp_path: Path
+) -> None:
+    told = _comment(
+        tmp_path, header, lambda c, i: texts[i % len(texts)] if i < 9 else c.randrange(90)
+    )
+    assert all(repr(text) in told for text in texts)
+    assert "if these are no codes, write numbers alone" in told
+    columns = load_pipeline(tmp_path / "defs" / "drafted").spec.ingest.contract.columns
+    [codes] = [column for column in columns if column.source_name == header]
+    assert (codes.type, codes.missing) == ("string", ())
+
+
+def test_a_name_in_one_word_is_that_of_a_code_too(tmp_path: Path) -> None:
+    _comment(tmp_path, "StoreID", lambda c, i: c.randrange(9))
+    assert load_pipeline(tmp_path / "defs" / "drafted").spec.training.categorical == ("StoreID",)
+
+
+def test_a_target_of_codes_among_many_numbers_is_told(tmp_path: Path) -> None:
+    rows = "".join(f"{i % 7}.5,{'V57' if i % 40 == 7 else i}\n" for i in range(200))
+    with pytest.raises(DataError, match="'load' has numbers, but also 'V57'; write numbers"):
+        drafted(tmp_path, "size,load\n" + rows, "load")
 
 
 def test_a_draft_quotes_no_text_among_personal_numbers(tmp_path: Path) -> None:
