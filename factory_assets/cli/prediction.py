@@ -19,7 +19,7 @@ from factory_assets.cli.trace import erased_lines, sources_lines, state_words, s
 from factory_assets.cli.wrapping import wrap_lines
 from factory_resources.durations import minute
 from factory_resources.errors import UnknownNameError
-from factory_resources.metering.amounts import amount
+from factory_resources.metering.si_prefix import si_prefixed
 from factory_resources.prediction_log.ids import parse, text
 
 
@@ -169,11 +169,12 @@ def _training(found: AnswerTrace) -> Iterator[str]:
             f"code sha256:{made.code_sha256[:SHOWN_DIGITS]}"
         )
     if found.costs:
-        grams = [one.co2e for one in found.costs if one.co2e is not None]
+        wh = sum(one.wh for one in found.costs)
+        grams = sum(one.co2e for one in found.costs if one.co2e is not None)
         methods = ", ".join(dict.fromkeys(one.method for one in found.costs if one.method))
         yield (
             f"  {sum(one.seconds for one in found.costs):.1f} s, "
-            f"{amount(sum(one.wh for one in found.costs), 'Wh')}, {amount(sum(grams), 'g CO2e')}"
+            f"{si_prefixed(wh, 'Wh')}, {si_prefixed(grams, 'g CO2e')}"
             + (f" ({methods})" if methods else "")
         )
 

@@ -13,7 +13,7 @@ from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.metric_text import interval_text, metric_text
 from factory_assets.results.model import Candidate, Champion
 from factory_assets.results.stages import Stage
-from factory_resources.metering.amounts import amount
+from factory_resources.metering.si_prefix import si_prefixed
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -235,9 +235,9 @@ def _primary_metric(row: Summary) -> str:
 def _cost(row: Summary) -> str:
     lines = [f"{row.seconds:.1f} s", f"{row.megabytes:,.0f} MB"]
     if row.made.wh:
-        lines.append(amount(row.made.wh, "Wh"))
-        lines += [amount(row.made.co2e, "g CO2e")] if row.made.co2e else []
+        lines.append(si_prefixed(row.made.wh, "Wh"))
+        lines += [si_prefixed(row.made.co2e, "g CO2e")] if row.made.co2e else []
     if row.reused:
         lines.append(f"{row.reused} reused")
-        lines += [f"saved {amount(row.saved.wh, 'Wh')}"] if row.saved.wh else []
+        lines += [f"saved {si_prefixed(row.saved.wh, 'Wh')}"] if row.saved.wh else []
     return "\n".join(lines)

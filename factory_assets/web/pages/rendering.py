@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import HTMLResponse
 
 from factory_assets.results.metric_text import metric_text
-from factory_resources.metering.amounts import amount
+from factory_resources.metering.si_prefix import si_prefixed
 from factory_resources.security.request_guard import STRICTER
 
 if TYPE_CHECKING:
@@ -41,8 +41,13 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"minute": minute, "duration": duration, "number": number, "amount": amount}
-    made.filters["value_text"] = value_text
+    made.filters |= {
+        "minute": minute,
+        "duration": duration,
+        "number": number,
+        "si_prefixed": si_prefixed,
+        "value_text": value_text,
+    }
     return made
 
 

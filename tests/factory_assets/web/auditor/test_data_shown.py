@@ -12,7 +12,7 @@ from rich.console import Console
 from factory_assets.cli.run import run
 from factory_assets.cli.shared import RunSelection
 from factory_resources.home.home import Home
-from factory_resources.metering.amounts import amount
+from factory_resources.metering.si_prefix import si_prefixed
 from factory_resources.tracking.records import Records
 from tests.factory_assets.web.auditor.clients import app_of, client_of
 from tests.factory_assets.web.pages.markup import mistakes_of, text_of
@@ -81,7 +81,7 @@ def test_the_energy_of_all_partitions_is_counted(home: Home) -> None:
     behind += [*Records(home).all("apples", "split"), trained]
     assert len(behind) == 8
     _, text = _page(home, "/audit/apples/1")
-    assert f"Energy {amount(sum(one.wh for one in behind), 'Wh')}" in text
+    assert f"Energy {si_prefixed(sum(one.wh for one in behind), 'Wh')}" in text
 
 
 def test_a_version_that_was_never_evaluated_says_so(home: Home) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from factory_resources.metering.amounts import amount
+from factory_resources.metering.si_prefix import si_prefixed
 
 
 @pytest.mark.parametrize(
@@ -22,4 +22,4 @@ from factory_resources.metering.amounts import amount
     ],
 )
 def test_three_digits_and_a_prefix(value: float, text: str) -> None:
-    assert amount(value, "Wh") == text
+    assert si_prefixed(value, "Wh") == text
