@@ -90,6 +90,7 @@ def monitor_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
         home: dg.ResourceParam[Home],
         progress: dg.ResourceParam[Progress],
     ) -> Iterator[Any]:
+        from factory_assets.components.metadata.checks import warning_check
         from factory_assets.components.metadata.monitoring import describe_look
         from factory_assets.monitoring.watching import watch_once
 
@@ -104,13 +105,7 @@ def monitor_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
         yield dg.MaterializeResult(
             metadata=describe_look(pipeline, report, seen.problems, home),
             check_results=[
-                dg.AssetCheckResult(
-                    check_name=CHECK,
-                    asset_key=[name, MONITOR],
-                    passed=not report.alarms,
-                    severity=dg.AssetCheckSeverity.WARN,
-                    description=text or "no alarm",
-                )
+                warning_check([name, MONITOR], CHECK, not report.alarms, text or "no alarm")
             ],
         )
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from factory_assets.components.metadata.checks import warning_check
 from factory_assets.components.metadata.markdown import mlflow_links
 from factory_assets.execution.standing import Standing
 from factory_assets.execution.standing_text import standing_text
@@ -40,11 +41,4 @@ def _check(
     }
     if standing.number is not None:
         metadata["ledger entry"] = dg.MetadataValue.text(str(standing.number))
-    return dg.AssetCheckResult(
-        check_name=name,
-        asset_key=[value.model, "deploy"],
-        passed=passed,
-        severity=dg.AssetCheckSeverity.WARN,
-        description=text,
-        metadata=metadata,
-    )
+    return warning_check([value.model, "deploy"], name, passed, text, **metadata)

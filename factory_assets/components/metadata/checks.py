@@ -43,6 +43,20 @@ def check_result(
     )
 
 
+def warning_check(
+    asset: list[str], name: str, passed: bool, says: str, **metadata: Any
+) -> dg.AssetCheckResult:
+    """Return the result of a check that warns and never fails a run."""
+    return dg.AssetCheckResult(
+        check_name=name,
+        asset_key=asset,
+        passed=passed,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=says,
+        metadata=metadata,
+    )
+
+
 def _check_name(name: str) -> str:
     """Return the name in Dagster: that of a gate may contain a value of the data."""
     return narrow_name(name, _FOREIGN, _LONGEST)

@@ -10,7 +10,11 @@ import dagster as dg
 
 from factory_assets.components.metadata import evaluation, markdown
 from factory_assets.components.metadata.approval import standing_checks
-from factory_assets.components.metadata.checks import check_result, table_results
+from factory_assets.components.metadata.checks import (
+    check_result,
+    table_results,
+    warning_check,
+)
 from factory_assets.components.metadata.column_lineage import column_lineage
 from factory_assets.data.contract.table_checks import checks_of_result
 from factory_assets.data.leakage.policy import leak_check
@@ -172,32 +176,20 @@ def _candidate(call: StageRequest, value: Candidate) -> Description:
     if value.threshold is not None:
         rule = rule_text(call.pipeline.spec.decision_rule)
         metadata["threshold"] = f"{value.threshold:.3g} ({rule})"
-    checks = []
+    asset, checks = [call.pipeline.name, call.stage], []
     if value.regions:
         problems = [*value.regions.problems()]
         lines = (value.regions.text(), *problems)
         metadata["uncertainty"] = dg.MetadataValue.md(markdown.points(lines))
         checks.append(
-            dg.AssetCheckResult(
-                check_name="uncertainty",
-                asset_key=[call.pipeline.name, call.stage],
-                passed=not problems,
-                severity=dg.AssetCheckSeverity.WARN,
-                description="; ".join(problems) or value.regions.text(),
+            warning_check(
+                asset, "uncertainty", not problems, "; ".join(problems) or value.regions.text()
             )
         )
     if call.pipeline.spec.training.budget:
         outcome = value.stopped.text if value.stopped else "the budget was not spent"
         metadata["budget"] = outcome
-        checks.append(
-            dg.AssetCheckResult(
-                check_name="budget",
-                asset_key=[call.pipeline.name, call.stage],
-                passed=value.stopped is None,
-                severity=dg.AssetCheckSeverity.WARN,
-                description=outcome,
-            )
-        )
+        checks.append(warning_check(asset, "budget", value.stopped is None, outcome))
     if value.history:
         metadata["loss curve"] = dg.MetadataValue.md(markdown.loss_curve(value, call.home))
         metadata["best epoch"] = value.best_epoch
