@@ -19,16 +19,13 @@ _LOADED_WITHIN = 120.0
 
 
 @contextmanager
-def dagster_app(
-    home: Home, workspace: Path, access_log: AccessLog, prefix: str = "/dagster"
-) -> Iterator[App]:
-    """Return the application, which needs a visitor in the scope of every request.
+def dagster_app(home: Home, workspace: Path, access_log: AccessLog) -> Iterator[App]:
+    """Return the application below `/dagster`, which needs a visitor in the scope of every request.
 
     Args:
         home: of the environment.
         workspace: a `workspace.yaml` that names the socket of the code server.
         access_log: where acts and refusals are entered.
-        prefix: the path below which the application answers; requests come with it.
 
     Raises:
         SettingError: telemetry is on: the pages would load a script from another host.
@@ -57,7 +54,7 @@ def dagster_app(
             context = stack.enter_context(VisitorWorkspace(instance, target, code, __version__))
             if code:
                 stack.enter_context(following(context, code))
-            yield VisitorWebserver(home, context, prefix, access_log).create_asgi_app()
+            yield VisitorWebserver(home, context, "/dagster", access_log).create_asgi_app()
 
 
 def _code_server(workspace: Path) -> Path | None:
