@@ -12,7 +12,7 @@ from factory_assets.cli.code_inside import names_model, output_inside, path_insi
 from factory_assets.cli.run_inside import factory_command
 from factory_assets.cli.shared import select
 from factory_assets.cli.wrapping import wrap_lines
-from factory_assets.declarations.loader import pipeline_folders
+from factory_assets.declarations.loader import folders_by_name
 from factory_resources.errors import ModelError, UnknownNameError
 from factory_resources.home.home import Home
 
@@ -58,7 +58,7 @@ def run_influence(
     from factory_assets.audit import influence
     from factory_assets.data.privacy.sensitive_columns import redact_errors
 
-    folders = {folder.name: folder for folder in pipeline_folders()}
+    folders = folders_by_name()
     with redact_errors(pipeline):
         if row is None:
             return influence.suspicious(pipeline, name, home, top=top, folders=folders)

@@ -18,7 +18,7 @@ from factory_assets.audit.reproduce import (
 )
 from factory_assets.audit.resolver import find_model
 from factory_assets.cli.wrapping import wrap_line, wrap_lines
-from factory_assets.declarations.loader import pipeline_folders
+from factory_assets.declarations.loader import folders_by_name
 from factory_resources.home.home import Home
 from factory_resources.tracking.registry import Registry
 
@@ -44,7 +44,7 @@ def run_reproduce(name: str, console: Console) -> Reproduction:
         FactoryError: as `find_recorded_training` and `reproduce`.
     """
     home = Home.from_env()
-    folders = {folder.name: folder for folder in pipeline_folders()}
+    folders = folders_by_name()
     original = find_recorded_training(name, home, folders)
     for line in environment_lines(original):
         console.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -16,7 +16,7 @@ from factory_assets.declarations.folders import (
     RENAME,
     declared_again,
     defs_folders,
-    pipeline_folders,
+    folders_by_name,
 )
 from factory_assets.declarations.loader import load_pipeline
 from factory_assets.execution.requests import stages_of
@@ -88,7 +88,7 @@ def select_valid(names: Sequence[str]) -> tuple[list[Pipeline], list[FactoryErro
     Raises:
         DeclarationError: there is no such pipeline.
     """
-    folders = {folder.name: folder for folder in pipeline_folders()}
+    folders = folders_by_name()
     for name in names:
         if name not in folders:
             raise unknown_pipeline(name, list(folders))

@@ -25,7 +25,7 @@ from factory_assets.cli.prediction import answer_text, prediction_id
 from factory_assets.cli.shared import read_file
 from factory_assets.cli.trace import MAX_LISTED, trace_text
 from factory_assets.cli.wrapping import json_text
-from factory_assets.declarations.loader import pipeline_folders
+from factory_assets.declarations.loader import folders_by_name
 from factory_assets.spec import Pipeline
 from factory_resources.errors import UnknownNameError
 from factory_resources.home.home import Home
@@ -59,7 +59,7 @@ def run_tracing(name: str, options: TraceOptions) -> tuple[str, bool]:
     """
     if options.evidence or options.prediction or _is_pack_elsewhere(options):
         return _trace_elsewhere(name, options)
-    folders = {folder.name: folder for folder in pipeline_folders()}
+    folders = folders_by_name()
     if answer_id := prediction_id(name):
         _require_unset(name, "an answer", {"--row": options.row, "--answers": options.answers})
         answer = _answer(answer_id, options, folders)

@@ -125,14 +125,19 @@ def declared_again() -> dict[Path, str]:
 
 
 def pipeline_folders() -> list[Path]:
-    """Return the folders of the pipelines; of two with the same name, the first.
+    """Return the folders of the pipelines, as `folders_by_name` does."""
+    return [*folders_by_name().values()]
+
+
+def folders_by_name() -> dict[str, Path]:
+    """Return the folder of each pipeline; of two with the same name, the first.
 
     `factory check` reports the second, and `factory run` runs neither.
     """
     by_name: dict[str, Path] = {}
     for folder in every_pipeline_folder():
         by_name.setdefault(folder.name, folder)
-    return list(by_name.values())
+    return by_name
 
 
 def new_pipelines_folder() -> Path:

@@ -20,6 +20,7 @@ from factory_assets.declarations.folders import DEFS as DEFS
 from factory_assets.declarations.folders import FILE as FILE
 from factory_assets.declarations.folders import defs_folders as defs_folders
 from factory_assets.declarations.folders import every_pipeline_folder as every_pipeline_folder
+from factory_assets.declarations.folders import folders_by_name as folders_by_name
 from factory_assets.declarations.folders import new_pipelines_folder as new_pipelines_folder
 from factory_assets.declarations.folders import pipeline_folders as pipeline_folders
 from factory_assets.declarations.messages import Mistake, dotted, mistakes, on_one_line, shown
@@ -111,9 +112,9 @@ def first_of(problems: Sequence[Problem], folder: Path) -> DeclarationError:
 
 def pipeline_named(name: str) -> Pipeline | None:
     """Return the pipeline; None if there is none, or a wrong one, which is reported elsewhere."""
-    folders = [folder for folder in pipeline_folders() if folder.name == name]
+    folder = folders_by_name().get(name)
     try:
-        return load_pipeline(folders[0]) if folders else None
+        return load_pipeline(folder) if folder else None
     except FactoryError:
         return None
 

@@ -16,8 +16,8 @@ from factory_assets.data.sources.local_paths import local_paths
 from factory_assets.declarations.declared_paths import declared_paths
 from factory_assets.declarations.folders import (
     defs_folders,
+    folders_by_name,
     named_folders,
-    pipeline_folders,
     settings_file,
 )
 from factory_assets.declarations.loader import load_pipeline
@@ -57,7 +57,7 @@ def pipelines_of(names: Iterable[str]) -> list[Pipeline]:
     Raises:
         DeclarationError: one of them does not load.
     """
-    folders = {folder.name: folder for folder in pipeline_folders()}
+    folders = folders_by_name()
     return [load_pipeline(folders[name]) for name in sorted({*names} & {*folders})]
 
 

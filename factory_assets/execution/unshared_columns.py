@@ -5,7 +5,7 @@ or in one whose table is read.
 """
 
 from factory_assets.data.transforms.column_lineage import clean_origins
-from factory_assets.declarations.folders import pipeline_folders
+from factory_assets.declarations.folders import folders_by_name
 from factory_assets.declarations.loader import load_pipeline
 from factory_assets.spec import Pipeline, SnapshotSource
 from factory_assets.spec.base import suggest
@@ -71,7 +71,7 @@ def _upstream(name: str, readers: frozenset[str]) -> tuple[Pipeline | None, Unsh
     """Return another pipeline and its unshared ingested columns."""
     if name in readers:
         return None, {}
-    folders = {folder.name: folder for folder in pipeline_folders()}
+    folders = folders_by_name()
     if name not in folders:
         # Its tables may still be there to be read.
         raise DeclarationError(

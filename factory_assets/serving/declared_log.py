@@ -87,7 +87,7 @@ def _declared(pipeline: str) -> Pipeline | None:
 
 
 def _loaded(pipeline: str) -> Pipeline | None:
-    from factory_assets.declarations.loader import load_pipeline, pipeline_folders
+    from factory_assets.declarations.loader import folders_by_name, load_pipeline
 
-    folders = {folder.name: folder for folder in pipeline_folders()}
-    return load_pipeline(folders[pipeline]) if pipeline in folders else None
+    folder = folders_by_name().get(pipeline)
+    return load_pipeline(folder) if folder else None

@@ -133,9 +133,9 @@ def declared_pipeline(name: str) -> Pipeline:
         ModelError: it is not declared any more.
         DeclarationError: its declaration does not load.
     """
-    from factory_assets.declarations.loader import load_pipeline, pipeline_folders
+    from factory_assets.declarations.loader import folders_by_name, load_pipeline
 
-    folders = {folder.name: folder for folder in pipeline_folders()}
+    folders = folders_by_name()
     if name not in folders:
         raise ModelError(
             f"{name!r} is not declared any more, so that its tables cannot be joined",

@@ -19,17 +19,13 @@ from starlette.routing import Route
 
 from factory_assets.audit.trace.answer.finding import find_answer
 from factory_assets.audit.trace.answer.trace import trace_answer
+from factory_assets.declarations.folders import folders_by_name
 from factory_assets.web.access_log import AccessLog
 from factory_assets.web.auditor.answers import is_proven, proof_of
 from factory_assets.web.auditor.entry_view import checkpoint_of, entry_body, entry_proof, entry_view
 from factory_assets.web.auditor.influences import Influences
 from factory_assets.web.auditor.paths import pipeline_path, source_path
-from factory_assets.web.auditor.reading import (
-    AuditReader,
-    folders_by_name,
-    number_in,
-    version_in,
-)
+from factory_assets.web.auditor.reading import AuditReader, number_in, version_in
 from factory_assets.web.auditor.verification import Verifications
 from factory_assets.web.auditor.version_files import (
     VERSION_FILES,

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from starlette.requests import Request
 
-from factory_assets.declarations.folders import pipeline_folders
+from factory_assets.declarations.folders import folders_by_name
 from factory_assets.results.record_graph import RecordGraph
 from factory_assets.web.auditor.ai_act import ActReader, ActView
 from factory_assets.web.auditor.data_summary import DataSummary, data_summary
@@ -191,11 +189,6 @@ class AuditReader:
             raise UnknownNameError(
                 f"{pipeline} has no version {version}", remedy="its time line lists all"
             )
-
-
-def folders_by_name() -> Mapping[str, Path]:
-    """Return the folder of each declared pipeline."""
-    return {folder.name: folder for folder in pipeline_folders()}
 
 
 def version_in(request: Request) -> tuple[str, int]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from factory_assets.audit.approval_view import approval_text, records_behind
-from factory_assets.declarations.loader import load_pipeline, pipeline_folders
+from factory_assets.declarations.loader import folders_by_name, load_pipeline
 from factory_assets.execution.decided import Verb, decided_text
 from factory_assets.execution.decisions import (
     enter_decision,
@@ -132,10 +132,10 @@ def enter_statement(name: str, version: int, content: bytes, home: Home) -> str:
 
 
 def _pipeline(name: str) -> Pipeline:
-    for folder in pipeline_folders():
-        if folder.name == name:
-            return load_pipeline(folder)
-    raise UnknownNameError(f"there is no pipeline {name!r}", remedy="the overview lists all")
+    folder = folders_by_name().get(name)
+    if folder is None:
+        raise UnknownNameError(f"there is no pipeline {name!r}", remedy="the overview lists all")
+    return load_pipeline(folder)
 
 
 def _metrics(value: EvaluationResult) -> Iterator[MetricRow]:
