@@ -166,6 +166,15 @@ _CHANGES: dict[str, Callable[[Evidence], None]] = {
 }
 
 
+def test_entries_that_are_in_the_log_but_in_another_order_are_found(evidence: Evidence) -> None:
+    """Each of them has its own proof; what was decided before what would be another story."""
+    _exchanged("entries/1.json", "entries/2.json")(evidence)
+    _exchanged("proofs/1.tlog-proof", "proofs/2.tlog-proof")(evidence)
+    code, out = evidence.verify()
+    assert code == 1, out
+    assert out.count("the proof is of another checkpoint or entry") == 2
+
+
 @pytest.mark.parametrize("change", one_in(2, _CHANGES))
 def test_changed_evidence_is_found(evidence: Evidence, change: str) -> None:
     _CHANGES[change](evidence)

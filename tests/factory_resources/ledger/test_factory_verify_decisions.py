@@ -177,3 +177,22 @@ def test_four_eyes_that_are_asked_for_when_a_version_serves_are_required_then(
     entries[approved + 1 : approved + 2] = [changed, entries[approved + 1], back]
     [problem] = problems_with(home, entries)
     assert "apples@1 serves, and 0 of 1 people approved it" in problem
+
+
+def test_an_approval_counts_once_and_not_again_after_a_roll_back(
+    decided: Factory, home: Path
+) -> None:
+    """Version 2 was approved in place of version 1, which serves again: nobody approved that."""
+    entries = _entries(decided)
+    withdrawn = next(e for e in entries if e["kind"] == "champion" and e["version"] == 2)
+    problems = problems_with(home, [*entries, withdrawn])
+    assert any("apples@2 serves, and 0 of 1 people approved it" in one for one in problems)
+
+
+def test_one_declaration_asks_for_one_approval(decided: Factory, home: Path) -> None:
+    entries = _entries(decided)
+    number, declared = next((n, e) for n, e in enumerate(entries) if e["kind"] == "declaration")
+    weaker = {**declared, "approval": {**declared["approval"], "four_eyes": False, "signatures": 9}}
+    entries.insert(number + 1, weaker)
+    problems = problems_with(home, entries)
+    assert any("has another 'approval' than an entry of the same" in one for one in problems)

@@ -132,6 +132,13 @@ def test_a_changed_statement_is_not_believed() -> None:
         parse_statement(json.dumps(value).encode(), person_key(device.line))
 
 
+def test_what_a_person_signed_for_something_else_is_no_statement() -> None:
+    device, other = Device(), STATEMENT.replace(b"in-toto.io/Statement", b"example.com/Link")
+    assert other != STATEMENT
+    with pytest.raises(InvalidError, match="is not a statement of in-toto"):
+        parse_statement(device.sign(other), person_key(device.line))
+
+
 @pytest.mark.parametrize(
     "origin",
     [
@@ -171,6 +178,13 @@ def test_only_localhost_is_a_page_without_tls() -> None:
 def test_a_device_that_did_not_verify_who_holds_it_signed_nothing() -> None:
     device = Device()
     device.verified = False
+    with pytest.raises(InvalidError, match="did not verify"):
+        parse_statement(device.sign(), person_key(device.line))
+
+
+def test_a_device_at_which_nobody_was_signed_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = Device()
+    monkeypatch.setattr("tests.authenticator._PRESENT", 0)
     with pytest.raises(InvalidError, match="did not verify"):
         parse_statement(device.sign(), person_key(device.line))
 

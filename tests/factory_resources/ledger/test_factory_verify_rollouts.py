@@ -87,6 +87,27 @@ def repeated(kind: str) -> Change:
     return lambda entries: entries.append({**one(entries, kind)})
 
 
+def twice(entries: list[dict[str, Any]]) -> None:
+    """Let the roll-out begin again while it goes on."""
+    begun = one(entries, "rollout")
+    entries.insert(entries.index(begun), {**begun})
+
+
+def stopped(entries: list[dict[str, Any]]) -> None:
+    """Let somebody stop the pipeline while the version rolls out."""
+    ended = one(entries, "rollout_ended")
+    stop = {"pipeline": "apples", "version": 1, "action": "stopped", "time": ended["time"]}
+    subject = "serving/apples"
+    entries.insert(entries.index(ended), {"kind": "serving", "subject": subject, **stop})
+
+
+def without_approval(entries: list[dict[str, Any]]) -> None:
+    """Let no declaration ask for an approval."""
+    for entry in entries:
+        if entry["kind"] == "declaration":
+            entry["approval"] = None
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
@@ -111,6 +132,10 @@ def repeated(kind: str) -> Change:
         (with_("champion", replaced=7), "does not serve by the next entry"),
         (repeated("rollout_ended"), "ends a roll-out that does not go on"),
         (repeated("rollout"), "the version that serves is not what"),
+        (twice, "begins while another version rolls out"),
+        (stopped, "although the pipeline was stopped"),
+        (without_approval, "was decided, and no approval was declared"),
+        (with_("verdict", passed=False), "apples@2 serves, although it failed"),
     ],
 )
 def test_a_forged_roll_out_is_told(
