@@ -310,19 +310,38 @@ def test_an_entry_of_another_history_is_found(
     factory: Factory, written: str, tmp_path: Path
 ) -> None:
     """Whoever has the key can sign two ledgers: the dossier is of one, the home of the other."""
-    home = Home(Path(shutil.copytree(factory.home.path, tmp_path / "home")))
-    with Ledger(home).reading() as log:
+    with Ledger(factory.home).reading() as log:
         entries = [read_entry(body) for _, body in log.bodies()]
     number = next(n for n, entry in enumerate(entries) if entry.kind == "run")
     assert str(number) in json.loads(written)["entries"]
+    home = _of_another_history(factory, number, tmp_path)
+    assert _verified(home.path, _written(factory, home).encode()).holds
+    [problem] = _verified(home.path, written.encode()).problems
+    assert f"entry {number} is another one in the ledger" in str(problem)
+
+
+def test_another_history_in_which_the_cited_entries_are_the_same_is_found(
+    factory: Factory, written: str, tmp_path: Path
+) -> None:
+    size, cited = json.loads(written)["size"], json.loads(written)["entries"]
+    number = next(n for n in range(1, size) if str(n) not in cited)
+    home = _of_another_history(factory, number, tmp_path)
+    assert _verified(home.path, _written(factory, home).encode()).holds
+    problems = [str(problem) for problem in _verified(home.path, written.encode()).problems]
+    assert any("its checkpoint is of another history" in one for one in problems), problems
+
+
+def _of_another_history(factory: Factory, number: int, tmp_path: Path) -> Home:
+    """Return a copy of the home, in whose ledger an entry was made at another time."""
+    home = Home(Path(shutil.copytree(factory.home.path, tmp_path / "home")))
+    with Ledger(home).reading() as log:
+        entries = [read_entry(body) for _, body in log.bodies()]
     entries[number] = entries[number].model_copy(update={"time": "2020-01-01T00:00:00Z"})
     home.ledger.unlink()
     with closing(new_sqlite(str(home.ledger))) as connection:
         new = [NewEntry(entry.body, getattr(entry, "subject", None)) for entry in entries]
         Log.create(connection, LogKey.load(home), new)
-    assert _verified(home.path, _written(factory, home).encode()).holds
-    [problem] = _verified(home.path, written.encode()).problems
-    assert f"entry {number} is another one in the ledger" in str(problem)
+    return home
 
 
 def test_what_is_no_dossier_is_one_problem(factory: Factory) -> None:

@@ -83,8 +83,8 @@ def with_(kind: str, **fields: Any) -> Change:
     return lambda entries: one(entries, kind).update(fields)
 
 
-def repeated(kind: str) -> Change:
-    return lambda entries: entries.append({**one(entries, kind)})
+def repeated(kind: str, **fields: Any) -> Change:
+    return lambda entries: entries.append({**one(entries, kind), **fields})
 
 
 def twice(entries: list[dict[str, Any]]) -> None:
@@ -132,6 +132,7 @@ def without_approval(entries: list[dict[str, Any]]) -> None:
         (with_("champion", replaced=7), "does not serve by the next entry"),
         (repeated("rollout_ended"), "ends a roll-out that does not go on"),
         (repeated("rollout"), "the version that serves is not what"),
+        (repeated("model_version", digest="0" * 64), "about model/apples@2"),
         (twice, "begins while another version rolls out"),
         (stopped, "although the pipeline was stopped"),
         (without_approval, "was decided, and no approval was declared"),
