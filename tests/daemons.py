@@ -63,7 +63,7 @@ def tick_schedules(context: WorkspaceProcessContext, now: datetime) -> None:
     with freeze_time(now):
         found = launch_scheduled_runs(context, logging.getLogger(_LOG), now, iteration_times={})
         errors = [*filter(None, found)]
-    assert errors == []
+    assert errors == [], errors
 
 
 def work_on(run_id: str) -> None:

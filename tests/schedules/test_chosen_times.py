@@ -20,9 +20,9 @@ from factory_assets.green_hours import GreenHours
 from factory_resources.home.home import Home
 from factory_resources.instance import prepare
 from schedules.automation import MISSED_TAG
-from tests.daemons import workspace
+from tests.daemons import tick_schedules, workspace
 from tests.pipelines import APPLES, declare, enter, write_apples
-from tests.schedules.test_catching_up import end_waiting, tick
+from tests.schedules.test_catching_up import end_waiting
 
 pytestmark = pytest.mark.slow
 
@@ -65,7 +65,7 @@ def test_a_night_has_one_run_and_missed_ones_are_caught_up(instance: dg.DagsterI
     evening = datetime(2026, 3, 27, 21, 20, tzinfo=BERLIN)
     with workspace() as context:
         for hour in range(10):
-            tick(context, evening + hour * HOUR)
+            tick_schedules(context, evening + hour * HOUR)
     assert begun(instance, "apples") == ["28 02:00"]
     assert begun(instance, "pears") == ["28 05:00"]
     [first] = runs(instance, "apples")
@@ -78,7 +78,7 @@ def test_a_night_has_one_run_and_missed_ones_are_caught_up(instance: dg.DagsterI
     # The daemon is down at the best hour of the next night, in which clocks skip 2:00, and back
     # in the morning.
     with workspace() as context:
-        tick(context, datetime(2026, 3, 29, 10, 20, tzinfo=BERLIN))
+        tick_schedules(context, datetime(2026, 3, 29, 10, 20, tzinfo=BERLIN))
     assert begun(instance, "pears") == ["28 05:00", "29 05:00"]
     late = runs(instance, "pears")[-1]
     assert CARBON_TAG not in late, "it began at another hour"
@@ -87,7 +87,7 @@ def test_a_night_has_one_run_and_missed_ones_are_caught_up(instance: dg.DagsterI
     # After ten nights, one run says how many it stands for; then every night has its own again.
     with workspace() as context:
         for hour in (10, 22, 23, 24, 25, 26, 27):
-            tick(context, datetime(2026, 4, 8, 0, 20, tzinfo=BERLIN) + hour * HOUR)
+            tick_schedules(context, datetime(2026, 4, 8, 0, 20, tzinfo=BERLIN) + hour * HOUR)
             end_waiting(instance)
     assert begun(instance, "apples")[2:] == ["08 05:00", "09 02:00"]
     caught_up, nightly = runs(instance, "apples")[2:]
@@ -105,13 +105,13 @@ def test_a_look_that_failed_is_caught_up_by_the_next_one(
     evening = datetime(2026, 3, 27, 21, 20, tzinfo=BERLIN)
     with workspace() as context:
         for hour in range(8):
-            tick(context, evening + hour * HOUR)
+            tick_schedules(context, evening + hour * HOUR)
         with monkeypatch.context() as patch:
             patch.setattr(GreenHours, "between", fail)
             with pytest.raises(AssertionError, match="the disk is away"):
-                tick(context, evening + 8 * HOUR)
+                tick_schedules(context, evening + 8 * HOUR)
         assert begun(instance, "pears") == []
-        tick(context, evening + 25 * HOUR)
+        tick_schedules(context, evening + 25 * HOUR)
     assert begun(instance, "apples") == ["28 02:00"]
     assert begun(instance, "pears") == ["28 22:00"]
 
@@ -129,7 +129,7 @@ def test_a_table_that_is_written_anew_counts_from_the_next_window_on(
             if hour in {3, 10}:
                 # At midnight, and in the morning.
                 table.write_text(yaml.safe_dump(green(23 if hour == 3 else 2)["carbon"]))
-            tick(context, evening + hour * HOUR)
+            tick_schedules(context, evening + hour * HOUR)
             end_waiting(instance)
     assert begun(instance, "apples") == ["05 05:00", "06 02:00"]
 
@@ -138,7 +138,7 @@ def test_an_hour_that_clocks_show_twice_is_the_chosen_one(instance: dg.DagsterIn
     evening = datetime(2026, 10, 24, 21, 20, tzinfo=BERLIN).astimezone(UTC)
     with workspace() as context:
         for hour in range(11):
-            tick(context, evening + hour * HOUR)
+            tick_schedules(context, evening + hour * HOUR)
     [night] = runs(instance, "apples")
     assert begun(instance, "apples") == ["25 02:00"]
     assert night[CARBON_TAG] == "90.5"
@@ -156,5 +156,5 @@ def test_a_night_adds_no_run_while_that_of_the_night_before_waits(
     evening = datetime(2026, 3, 25, 21, 20, tzinfo=BERLIN)
     with workspace() as context:
         for hour in range(34):
-            tick(context, evening + hour * HOUR)
+            tick_schedules(context, evening + hour * HOUR)
     assert begun(instance, "apples") == ["26 02:00"]
