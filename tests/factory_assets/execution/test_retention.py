@@ -317,6 +317,21 @@ def test_partitions_keep_their_latest_each(tmp_path: Path) -> None:
     _traces(tmp_path, "days/clean")
 
 
+def test_what_a_table_has_from_before_its_pipeline_was_partitioned_stays(tmp_path: Path) -> None:
+    from factory_assets.spec import partition_of
+
+    home, contract = Home(tmp_path / "home"), [{"name": "size", "type": "int64"}]
+    for number, site in enumerate((None, "a")):
+        split = {"partitions": {"site": {"values": ["a"]}}} if number else {}
+        source = {"files": "{site}.csv" if number else "*.csv"}
+        declared = {"purpose": "days", "ingest": {"source": source, "contract": contract}, **split}
+        pipeline = declare(tmp_path / "days", declared)
+        (pipeline.folder / "a.csv").write_text(f"size\n{number}\n")
+        key = partition_of(pipeline.spec.partitions, site) if site else None
+        run_stage(StageRequest(pipeline, "ingest", home, f"{number}", key))
+    assert [item for item in _waste(tmp_path) if item.kind == "record"] == []
+
+
 def test_interrupted_anywhere_it_goes_on(tmp_path: Path) -> None:
     for number in range(3):
         _write(tmp_path, "fruit", number)
