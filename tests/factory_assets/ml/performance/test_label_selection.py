@@ -37,6 +37,17 @@ def test_labels_of_high_outputs_alone_are_a_selection(classes: int) -> None:
     assert "not missing at random" in selection.caveat
 
 
+def test_the_chance_of_several_classes_is_that_of_the_furthest_times_their_number() -> None:
+    generator = np.random.default_rng(0)
+    labelled, unlabelled = (generator.dirichlet([1, 2, 3], rows) for rows in (300, 600))
+    labelled[:, 1] += 0.03
+    whole = label_selection(labelled, unlabelled)
+    alone = [label_selection(*pair) for pair in zip(labelled.T, unlabelled.T, strict=True)]
+    furthest = max((one for one in alone if one), key=lambda one: one.distance)
+    assert whole == LabelSelection(furthest.distance, 3 * furthest.chance)
+    assert 0 < furthest.chance < 1 / 3
+
+
 def test_all_labelled_or_none_is_no_selection() -> None:
     outputs = np.arange(3.0)
     assert label_selection(outputs, outputs[:0]) is None
