@@ -7,13 +7,16 @@ from typing import Any
 
 import pytest
 
+from factory_assets.declarations.people import add_person
 from factory_assets.erasure.signing import ErasureDecision, begun_entry, require_signer
 from factory_assets.execution.ledger_entries import begin_ledger
+from factory_assets.execution.people import enter_people
 from factory_resources.erasure.manifest import manifest_file
 from factory_resources.home.home import Home
 from factory_resources.ledger.erasure_entries import ErasureBegun, ErasureDone
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.ledger.statements import ERASURES, statement_file
+from factory_resources.security.personal_keys import create_key, load_key
 from tests.erasures import note_erased
 from tests.ledger import problems
 
@@ -68,3 +71,31 @@ def test_it_does_not_hold_at_another_time(later: timedelta, home: Home) -> None:
     moved = datetime.fromisoformat(entry.time) + later
     time = moved.isoformat(timespec="microseconds").replace("+00:00", "Z")
     assert any("signed at another time" in problem for problem in _enter(entry, home, time=time))
+
+
+@pytest.mark.parametrize(
+    ("role", "signs", "problem"),
+    [
+        ("engineer", True, None),
+        ("approver", True, None),
+        ("auditor", True, "was signed by a person who was not allowed to"),
+        ("engineer", False, "was signed by nobody, and the factory has people"),
+    ],
+)
+def test_it_holds_if_a_person_signed_who_may_erase(
+    role: str,
+    signs: bool,
+    problem: str | None,
+    home: Home,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "defs").mkdir()
+    monkeypatch.setenv("FACTORY_DEFS", str(tmp_path / "defs"))
+    add_person("jane", [role], create_key(tmp_path / "jane", b"secret"))
+    key = load_key(tmp_path / "jane", lambda: b"secret") if signs else None
+    begin_ledger(home)
+    enter_people(home)
+    manifest = note_erased(home, {"0" * 64: [1]})
+    entry = begun_entry(manifest, 1, ErasureDecision("request 117", key), home)
+    assert [str(problem) in one for one in _enter(entry, home)] == [True] * bool(problem)
