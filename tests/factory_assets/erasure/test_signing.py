@@ -65,6 +65,13 @@ def test_it_does_not_hold_of_another_manifest(home: Home) -> None:
     assert other.id in without
 
 
+def test_a_manifest_that_no_entry_names_is_told(home: Home) -> None:
+    begin_ledger(home)
+    manifest = note_erased(home, {"0" * 64: [1]})
+    told = "has no entry, yet runs leave out the rows that it lists"
+    assert problems(home) == [f"erasures/{manifest.id}.json: {told}"]
+
+
 @pytest.mark.parametrize("later", [timedelta(days=400), timedelta(days=-1)])
 def test_it_does_not_hold_at_another_time(later: timedelta, home: Home) -> None:
     entry = _begun(home)
