@@ -117,7 +117,7 @@ def _wrong_declarations(names: set[str]) -> set[str]:
 
 
 def _daemons(instance: "DagsterInstance") -> "list[DagsterDaemon[Any]]":
-    """Return Dagster's daemons, with the factory's own in the place of that which retries runs."""
+    """Return Dagster's daemons, with the factory's own in place of the one that retries runs."""
     from dagster._daemon.controller import create_daemons_from_instance
 
     from factory_assets.cli.retries import RetryDaemon

@@ -1,7 +1,7 @@
-"""Dagster's daemon that runs those again whose process has died, which forgets none of them.
+"""The daemon that retries a run whose process has died.
 
-Dagster's own looks no more at a run that it could not retry, as while a disk is full: nobody would
-run it again once there is room.
+Dagster's own never looks again at a run that it could not retry, for instance because a disk was
+full; nobody would run it again once there is room.
 """
 
 from collections.abc import Callable, Iterator, Sequence

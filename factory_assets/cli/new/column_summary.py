@@ -63,7 +63,7 @@ class ColumnSummary(ColumnForm):
     oddity: str = ""
     """A question that quotes values unlike the others."""
     numbers: ColumnForm | None = None
-    """How a text is read if the few values that are no numbers mean no value; as a text if they may
-    be codes."""
+    """How a text is read whose values are numbers but for a few that mean no value; its type is
+    `string` if those may be codes."""
     in_units: ColumnForm | None = None
     """How the number in a text is read that has a unit; its `tokens` are all units."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import HTMLResponse
 
 from factory_assets.results.metric_text import metric_text
+from factory_resources import durations
 from factory_resources.metering.si_prefix import si_prefixed
 from factory_resources.security.request_guard import STRICTER
 
@@ -65,7 +66,7 @@ def minute(time: str) -> Markup:
     """
     from markupsafe import Markup
 
-    return Markup("<time>{}</time>").format(time[:16].replace("T", " "))
+    return Markup("<time>{}</time>").format(durations.minute(time))
 
 
 def duration(seconds: float) -> str:
