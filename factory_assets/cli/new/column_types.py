@@ -18,11 +18,11 @@ from factory_assets.cli.new.written_forms import GERMAN
 from factory_assets.data.contract.sql_types import (
     INFERRED,
     NANOSECONDS,
-    looks_like_sql,
     native_type,
     typed_sql,
     value_sql,
 )
+from factory_assets.data.contract.type_inference import FIRST, fits_sql
 from factory_assets.data.leakage.semantics import words_of
 from factory_assets.spec.contract import ColumnType
 from factory_resources.sources.files.reader import SourceTable, parquet
@@ -143,14 +143,14 @@ def _text_forms(
     if not texts:
         return {}
     tokens = ", ".join(literal(token) for token in NON_TEXT_MISSING_TOKENS)
-    known = f"FILTER (text NOT IN ({tokens}))"
-    tests = [f"bool_and({looks_like_sql('text', candidate)}) {known}" for candidate in INFERRED]
-    rows = connection.execute(
-        f"SELECT name, list_sort(list(DISTINCT text) FILTER (text IN ({tokens}))), "
-        f"min(text) {known}, max(text) {known}, bool_or(contains(text, '.')) {known}, "
-        f"{', '.join(tests)} "
-        f"FROM ({_long(raw, [*texts])}) GROUP BY name"
-    ).fetchall()
+    known = f"text NOT IN ({tokens})"
+    also = (
+        f"list_sort(list(DISTINCT text) FILTER (text IN ({tokens})))",
+        *(f"{ends} FILTER ({known})" for ends in ("min(text)", "max(text)")),
+        f"bool_or(contains(text, '.')) FILTER ({known})",
+    )
+    first = _long(raw, [*texts], f"LIMIT {FIRST}")
+    rows = connection.execute(fits_sql(_long(raw, [*texts]), first, known, also)).fetchall()
     forms, unread = {}, {}
     pointed = set()
     for name, occurring, least, most, has_point, *fits in rows:
@@ -196,10 +196,10 @@ def _may_be_written(kind: ColumnType, name: str, ends: tuple[str, str], has_poin
     return False
 
 
-def _long(raw: SourceTable, names: Sequence[str]) -> str:
+def _long(raw: SourceTable, names: Sequence[str], limit: str = "") -> str:
     """Return SQL for the texts of the columns as rows of (name, text)."""
     listed = ", ".join(identifier(name) for name in names)
-    texts = f"SELECT {listed} FROM {parquet(raw.path)}"
+    texts = f"SELECT {listed} FROM {parquet(raw.path)} {limit}"
     return (
         f"SELECT name, {value_sql('cell', 'VARCHAR', ('',))} AS text FROM "
         f"(UNPIVOT ({texts}) ON {listed} INTO NAME name VALUE cell)"

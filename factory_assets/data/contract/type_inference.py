@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 CHUNK = 200
 """Columns in one query: planning time grows faster than their number."""
 
+FIRST = 100
+"""Rows of a source by which most types of a column can be ruled out."""
+
 
 def missing_tokens(ingest: Ingest, column: Column) -> tuple[str, ...]:
     """Return the texts that mean a missing value in the column."""
@@ -96,23 +99,53 @@ def _inferred(
     chunk: Sequence[int],
 ) -> list[ColumnType]:
     # One row per cell keeps the plan small, however many columns there are.
-    selects = []
-    for raw in raws:
-        cells = []
-        for i in chunk:
-            name, kind = raw.columns[columns[i].source_name]
-            text = value_sql(identifier(name), kind, missing_tokens(ingest, columns[i]))
-            cells.append(f"CAST({text} AS VARCHAR)")
-        selects.append(
-            f"SELECT unnest([{', '.join(cells)}]) AS cell, unnest(range({len(chunk)})) AS i "
-            f"FROM {raw.relation}"
-        )
-    tests = ", ".join(f"bool_and({looks_like_sql('cell', kind)})" for kind in INFERRED)
-    rows = connection.execute(
-        f"SELECT i, {tests} FROM ({' UNION ALL '.join(selects)}) WHERE cell IS NOT NULL GROUP BY i"
-    ).fetchall()
+    parts = [_texts(ingest, columns, raw, chunk, raw.relation) for raw in raws]
+    first = _texts(ingest, columns, raws[0], chunk, f"(FROM {raws[0].relation} LIMIT {FIRST})")
+    rows = connection.execute(fits_sql(" UNION ALL ".join(parts), first)).fetchall()
     answers = {i: fits for i, *fits in rows}
     return [_first_that_fits(INFERRED, answers.get(i, ())) for i in range(len(chunk))]
+
+
+def _texts(
+    ingest: Ingest, columns: Sequence[Column], raw: SourceTable, chunk: Sequence[int], rows: str
+) -> str:
+    """Return SQL for the cells of these rows of a source as (name, text); a name is a place."""
+    cells = []
+    for i in chunk:
+        name, kind = raw.columns[columns[i].source_name]
+        value = value_sql(identifier(name), kind, missing_tokens(ingest, columns[i]))
+        cells.append(f"CAST({value} AS VARCHAR)")
+    return (
+        f"SELECT unnest([{', '.join(cells)}]) AS text, unnest(range({len(chunk)})) AS name "
+        f"FROM {rows}"
+    )
+
+
+def fits_sql(
+    texts: str, first: str, known: str = "text IS NOT NULL", also: Sequence[str] = ()
+) -> str:
+    """Return SQL for each column's name, and for each of `INFERRED` whether all its texts fit it.
+
+    A type that one of the first texts does not fit is not tried on the others: it would take most
+    of the time, since a text that is no date or number is slow to refuse.
+
+    Args:
+        texts: SQL of a table of (name, text).
+        first: SQL of some of its rows.
+        known: SQL for whether a text counts.
+        also: aggregates of the texts of a column, to be returned between its name and the types.
+    """
+    tests = {f"may_be_{kind}": looks_like_sql("text", kind) for kind in INFERRED}
+    early = [f"bool_and({test}) AS {may}" for may, test in tests.items()]
+    all_rows = [
+        f"bool_and(CASE WHEN {may} = false THEN false ELSE {test} END) FILTER ({known})"
+        for may, test in tests.items()
+    ]
+    possible = f"SELECT name, {', '.join(early)} FROM ({first}) WHERE {known} GROUP BY name"
+    return (
+        f"SELECT name, {', '.join((*also, *all_rows))} "
+        f"FROM ({texts}) LEFT JOIN ({possible}) USING (name) GROUP BY name"
+    )
 
 
 def _first_that_fits(kinds: Sequence[ColumnType], answers: Sequence[bool | None]) -> ColumnType:
