@@ -34,8 +34,8 @@ up: $(READY) ## Serve pages, Dagster and MLflow on 127.0.0.1:3000, predictions o
 	@$(BIN)/factory up
 
 # Three processes on two cores: a third of the time, one waits for what it has started. The files of
-# tests begin in the order of their names: those with the most tests first would leave the longest,
-# which have few, for the end, when there is nothing else to do beside them.
+# tests begin in the order of `tests/conftest.py`: those with the most tests first would leave the
+# longest, which have few, for the end, when there is nothing else to do beside them.
 test: $(READY) ## Run all tests
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
