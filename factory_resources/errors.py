@@ -5,8 +5,16 @@ prints `str(error)` as one line and exits with `exit_code`; the Dagster asset fa
 A bug of the factory is any other exception: the command line writes its traceback to a file.
 """
 
+from errno import EMFILE, ENFILE
+
 OUTPUT_REMEDY = "free space there or make the folder writable, or name another file"
 """What to do if something cannot be written where a user said."""
+
+NO_MORE_FILES = frozenset({EMFILE, ENFILE})
+"""What the operating system tells if a process, or the machine, may open no further file."""
+
+FILES_REMEDY = "let fewer be open at once, or allow more: ulimit -n, or LimitNOFILE= of a service"
+"""What to do then."""
 
 
 class FactoryError(Exception):

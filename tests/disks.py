@@ -2,6 +2,7 @@
 
 import errno
 import os
+import resource
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -52,6 +53,17 @@ class Disk:
     def _remount(self, option: str) -> None:
         command = ["mount", "-o", f"remount,{option}", str(self.folder)]
         subprocess.run(command, check=True)
+
+
+@contextmanager
+def no_more_files() -> Iterator[None]:
+    """Let this process open no further file while the block runs."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @contextmanager

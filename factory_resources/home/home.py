@@ -17,7 +17,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from factory_resources.durability import make_folder, replace_file, sync_disk, sync_path
-from factory_resources.errors import StorageError
+from factory_resources.errors import FILES_REMEDY, NO_MORE_FILES, StorageError
 from factory_resources.home.owner import make_for_owner
 from factory_resources.home.processes import own_identity, process_start
 
@@ -323,6 +323,8 @@ def unreadable(path: Path, error: OSError) -> StorageError:
     )
     if error.errno == EIO:
         remedy = "its disk fails: move the home to another one, and restore this from a backup"
+    elif error.errno in NO_MORE_FILES:
+        remedy = FILES_REMEDY
     what = f"cannot be read ({error.strerror or error})"
     return StorageError(what, where=str(path), remedy=remedy)
 
@@ -338,6 +340,7 @@ def storage_errors(path: Path, remedy: str = DISK_REMEDY) -> Iterator[None]:
         yield
     except OSError as error:
         is_missing = isinstance(error, FileNotFoundError) and not path.parent.exists()
+        remedy = FILES_REMEDY if error.errno in NO_MORE_FILES else remedy
         raise StorageError(
             f"cannot write ({error.strerror or error})",
             where=str(path),

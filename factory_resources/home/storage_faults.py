@@ -6,11 +6,17 @@ in common is the text.
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from errno import EACCES
 from pathlib import Path
 
-from factory_resources.errors import DatabaseAwayError, FactoryError, StorageError
+from factory_resources.errors import (
+    FILES_REMEDY,
+    NO_MORE_FILES,
+    DatabaseAwayError,
+    FactoryError,
+    StorageError,
+)
 from factory_resources.home.database import DATABASE_VARIABLE, UNOPENED, server_address
 from factory_resources.home.home import DISK_FAULTS, DISK_REMEDY, Home, unreadable
 from factory_resources.home.sqlite_files import (
@@ -27,6 +33,9 @@ _LOCKED = ("database is locked", "database table is locked")
 
 _DATABASE = ("sqlite3.", "sqlalchemy.exc.", "psycopg2.")
 """In the names of the exceptions of databases."""
+
+_FILES_OF_A_DATABASE = 4
+"""Itself, its log and the index of that, and its folder."""
 
 _OUTDATED = "out-of-date database schema"
 
@@ -134,6 +143,9 @@ def _file_fault(text: str, home: Home) -> StorageError | None:
             where=str(home.path),
             remedy="wait until it has ended, then run again",
         )
+    if UNOPENED in text and (lack := _no_more_files()):
+        what = f"a database cannot be opened ({lack.strerror})"
+        return StorageError(what, where=str(home.path), remedy=FILES_REMEDY)
     if UNOPENED in text and _has_no_inode(home.path):
         what = "cannot write (no inode is left on its disk, so that nobody can make a file there)"
         return StorageError(what, where=str(home.path), remedy="remove files from that disk")
@@ -164,6 +176,17 @@ def _file_fault(text: str, home: Home) -> StorageError | None:
             where=str(home.path),
             remedy="make the folder readable, or restore it from a backup",
         )
+    return None
+
+
+def _no_more_files() -> OSError | None:
+    """Return what the system says if there are not as many further files as a database takes."""
+    with ExitStack() as opened:
+        try:
+            for _ in range(_FILES_OF_A_DATABASE):
+                opened.callback(os.close, os.open(os.devnull, os.O_RDONLY))
+        except OSError as error:
+            return error if error.errno in NO_MORE_FILES else None
     return None
 
 

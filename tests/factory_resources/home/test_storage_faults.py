@@ -19,9 +19,9 @@ from factory_resources.home.database import (
     query_sqlite,
     set_option,
 )
-from factory_resources.home.home import Home
+from factory_resources.home.home import Home, storage_errors, unreadable
 from factory_resources.home.storage_faults import storage_fault, storage_faults
-from tests.disks import small_disk
+from tests.disks import no_more_files, small_disk
 from tests.postgres import Postgres
 
 _NOBODY = 65534
@@ -87,6 +87,27 @@ def test_a_disk_without_inodes_is_read_and_no_database_is_damaged(tmp_path: Path
         f"{home.path}: cannot write (no inode is left on its disk, so that nobody can make a file "
         "there); remove files from that disk"
     )
+
+
+def test_with_too_many_files_open_no_database_is_damaged(home: Home) -> None:
+    home.require_writable()
+    with closing(sqlite3.connect(home.mlflow_database)) as made:
+        made.execute("PRAGMA journal_mode = WAL")
+        made.execute("CREATE TABLE runs AS SELECT 7 AS number")
+        with no_more_files(), pytest.raises(StorageError) as told, storage_faults(home):
+            sqlite3.connect(home.mlflow_database).execute("SELECT number FROM runs")
+    assert str(told.value) == (
+        f"{home.path}: a database cannot be opened (Too many open files); let fewer be open at "
+        "once, or allow more: ulimit -n, or LimitNOFILE= of a service"
+    )
+
+
+def test_with_too_many_files_open_no_folder_is_closed_or_full(tmp_path: Path) -> None:
+    with no_more_files(), pytest.raises(StorageError) as wrote, storage_errors(tmp_path):
+        (tmp_path / "new").touch()
+    read = unreadable(tmp_path, OSError(errno.ENFILE, os.strerror(errno.ENFILE)))
+    for told in (wrote.value, read):
+        assert told.remedy.startswith("let fewer be open at once, or allow more: ulimit -n")
 
 
 @pytest.mark.parametrize(
