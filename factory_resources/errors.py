@@ -116,6 +116,10 @@ class UnknownNameError(FactoryError):
     """A name of a model version, snapshot or source that matches nothing, or several."""
 
 
+class LimitError(FactoryError):
+    """Memory, threads or files of which the machine, or a limit of the process, allows no more."""
+
+
 class UnexpectedError(FactoryError):
     """A fault of the factory itself, whose traceback was written to a file."""
 

@@ -10,7 +10,9 @@ from typing import NoReturn
 import click
 
 from factory_resources.errors import (
+    FILES_REMEDY,
     FactoryError,
+    LimitError,
     StorageError,
     UnexpectedError,
     UnknownNameError,
@@ -23,6 +25,24 @@ _OF_PATHS = frozenset({EACCES, EISDIR, ELOOP, ENAMETOOLONG, ENOTDIR})
 
 _CIRCLE = "Symlink loop from "
 """What `pathlib` says, before the path."""
+
+_MEMORY = (
+    "the memory is too small",
+    "free some, or raise the limit: ulimit -v, or MemoryMax= of a service",
+)
+
+_LIMITS = {
+    "MemoryError": _MEMORY,
+    "Cannot allocate memory": _MEMORY,
+    "failed to map segment from shared object": _MEMORY,
+    "can't start new thread": (
+        "no further thread can be started",
+        "free memory, or allow more threads: ulimit -u, or TasksMax= of a service",
+    ),
+    "Too many open files": ("no further file can be opened", FILES_REMEDY),
+}
+"""What the operating system and libraries say if there is no more of something; of Dagster's
+exceptions, only the text is left."""
 
 
 def end_with(error: Exception, *, debug: bool) -> NoReturn:
@@ -90,8 +110,9 @@ def is_interruption(error: Exception) -> bool:
 def unexpected(error: BaseException, home: Home, where: str = "") -> FactoryError:
     """Return an error of one line for an exception that the factory has not raised itself.
 
-    Faults of the disk, of a database or of a path that the user named are reported as such. For
-    all others, the traceback is written to a file, which the error names.
+    Faults of the disk, of a database, of a path that the user named or of a machine that is too
+    small are reported as such. For all others, the traceback is written to a file, which the error
+    names.
 
     Args:
         error: the exception; it is the cause of the returned error.
@@ -108,12 +129,24 @@ def unexpected(error: BaseException, home: Home, where: str = "") -> FactoryErro
         )
         refused.__cause__ = error
         return refused
+    if limit := _limit(error, where):
+        limit.__cause__ = error
+        return limit
     remedy = f"its traceback is in {_write(error, home)}; please report it with that file"
     lines = str(error).splitlines()
     message = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
     fault = UnexpectedError(f"unexpected {message}", where=where, remedy=remedy)
     fault.__cause__ = error
     return fault
+
+
+def _limit(error: BaseException, where: str) -> LimitError | None:
+    """Return what the machine, or a limit of the process, allows no more of; None if nothing."""
+    text = f"{type(error).__name__}: {error}"
+    for sign, (what, remedy) in _LIMITS.items():
+        if sign in text:
+            return LimitError(what, where=where, remedy=remedy)
+    return None
 
 
 def _write(error: BaseException, home: Home) -> str:

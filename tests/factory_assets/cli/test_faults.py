@@ -3,7 +3,7 @@
 import copy
 import os
 from collections.abc import Sequence
-from errno import EACCES, EISDIR, ELOOP, ENAMETOOLONG, ENOTDIR
+from errno import EACCES, EISDIR, ELOOP, EMFILE, ENAMETOOLONG, ENOMEM, ENOTDIR
 from pathlib import Path
 
 import click
@@ -117,6 +117,27 @@ def test_a_path_that_cannot_be_used_is_the_users_mistake(home: Home, number: int
         f"secret/a.csv: this path cannot be used ({os.strerror(number)}); change its rights, or "
         "name another one"
     )
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (MemoryError(), "the memory is too small; free some, or raise the limit"),
+        (OSError(ENOMEM, os.strerror(ENOMEM)), "the memory is too small; "),
+        (ImportError("libblas.so: failed to map segment from shared object"), "the memory is too"),
+        (RuntimeError("can't start new thread"), "no further thread can be started; "),
+        (OSError(EMFILE, os.strerror(EMFILE)), "no further file can be opened; let fewer be open"),
+        # Dagster keeps an exception as text.
+        (RuntimeError("SomeError: in a step\n\nMemoryError: 5 GB"), "the memory is too small; "),
+    ],
+)
+def test_what_the_machine_allows_no_more_of_is_no_fault_of_the_factory(
+    home: Home, error: Exception, said: str
+) -> None:
+    told = unexpected(error, home, "apples")
+    assert (str(told).startswith(f"apples: {said}"), told.exit_code) == (True, 2), str(told)
+    assert told.__cause__ is error
+    assert not [*home.path.rglob("error-*.log")]
 
 
 @pytest.mark.parametrize(
