@@ -14,7 +14,7 @@ import click
 from factory_assets.cli.config_folder import config_folder
 from factory_assets.declarations.people import add_person, person_text, require_new_person
 from factory_assets.web.door.doorkeeper import Doorkeeper
-from factory_resources.errors import KeyFileError, RefusedError
+from factory_resources.errors import KeyFileError, RefusedError, StorageError
 from factory_resources.security import personal_keys
 from factory_resources.security.personal_keys import PersonalKey
 
@@ -44,7 +44,12 @@ def new_key(name: str, out: Path | None, roles: Sequence[str]) -> str:
     public = personal_keys.create_key(file, _new_passphrase(file))
     wrote = f"wrote {file}, and its public line {file.name}.pub"
     if roles:
-        people = add_person(name, roles, public)
+        try:
+            people = add_person(name, roles, public)
+        except StorageError:
+            # The same words can be given again.
+            personal_keys.remove_key(file)
+            raise
         return f"{wrote}\nadded {name} to {people}: {', '.join(roles)}{_without_links()}"
     text = person_text(name, ["approver"], public)
     return f"{wrote}\nadd to people.yaml, beside the pipelines, with the person's roles:\n{text}"

@@ -18,6 +18,8 @@ from factory_resources.home.home import storage_errors
 
 FILE = "people.yaml"
 
+_REMEDY = "free space there or make the folder writable, or make the key without --role"
+
 _NAME = re.compile(r"[a-z][a-z0-9._-]{0,63}")
 
 
@@ -77,7 +79,7 @@ def add_person(name: str, roles: Sequence[str], key: str) -> Path:
     # Where the file is a link, as into a repository, what it leads to is changed.
     target = file.resolve()
     # The folder itself is locked, so that no other file has to lie beside the pipelines.
-    with storage_errors(target), _locked(target.parent):
+    with storage_errors(target, _REMEDY), _locked(target.parent):
         is_new = not target.exists()
         before = b"" if is_new else target.read_bytes()
         end = b"" if before.endswith(b"\n") or not before else b"\n"

@@ -83,9 +83,15 @@ def create_key(file: Path, passphrase: bytes) -> str:
             public_file(file).write_text(f"{public}\n", encoding="ascii")
     except StorageError:
         # A part of a key is of no use, and would be in the way of the next one.
-        file.unlink(missing_ok=True)
+        remove_key(file)
         raise
     return public
+
+
+def remove_key(file: Path) -> None:
+    """Remove a key that nobody has used, and its public line."""
+    for path in (file, public_file(file)):
+        path.unlink(missing_ok=True)
 
 
 def _exists(file: Path) -> KeyFileError:

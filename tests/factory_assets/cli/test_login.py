@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from factory_assets.cli.key import new_key
 from factory_assets.cli.login import login_link, new_link, set_password
 from factory_assets.cli.running import recorded_process, running_file
-from factory_resources.errors import FactoryError, KeyFileError, RefusedError
+from factory_resources.errors import FactoryError, KeyFileError, RefusedError, StorageError
 from factory_resources.home.home import Home
 from factory_resources.security.account import account_name
 from factory_resources.security.login_links import LoginLinks
@@ -80,6 +82,26 @@ def test_who_makes_a_key_is_told_that_links_let_nobody_in_any_more(
     with (tmp_path / "people.yaml").open("a") as people:
         people.write(f"  account: {account_name()}\n")
     assert told not in new_key("bob", tmp_path / "bob.key", ["engineer"])
+
+
+def test_a_key_whose_person_cannot_be_added_is_made_by_the_same_words_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACTORY_DEFS", str(tmp_path))
+    monkeypatch.setenv("FACTORY_PASSPHRASE", "long enough")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        for name in ("replace", "rename"):
+            patch.setattr(os, name, full)
+        with pytest.raises(
+            StorageError, match=r"people\.yaml: cannot write .*, or make the key without --role"
+        ):
+            new_key("jane", tmp_path / "jane.key", ["approver"])
+    assert [*tmp_path.iterdir()] == []
+    assert "added jane to" in new_key("jane", tmp_path / "jane.key", ["approver"])
 
 
 def test_a_factory_that_was_killed_has_no_link(
