@@ -89,6 +89,13 @@ def is_read_only(home: Home) -> bool:
     return home.path.exists() and bool(os.statvfs(home.path).f_flag & os.ST_RDONLY)
 
 
+def has_no_inode(home: Home) -> bool:
+    """Whether there is room for no further file, however much of the disk is free."""
+    disk = os.statvfs(home.path) if home.path.exists() else None
+    # Some file systems have as many as they need, and count none.
+    return disk is not None and disk.f_files > 0 and not disk.f_favail
+
+
 def disk_space(home: Home) -> DiskSpace:
     """Return the space on the disk on which the home is, or will be."""
     place = home.path

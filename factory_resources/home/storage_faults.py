@@ -18,6 +18,7 @@ from factory_resources.errors import (
     StorageError,
 )
 from factory_resources.home.database import DATABASE_VARIABLE, UNOPENED, server_address
+from factory_resources.home.disk_space import has_no_inode
 from factory_resources.home.home import DISK_FAULTS, DISK_REMEDY, Home, unreadable
 from factory_resources.home.sqlite_files import (
     dagster_files,
@@ -146,7 +147,7 @@ def _file_fault(text: str, home: Home) -> StorageError | None:
     if UNOPENED in text and (lack := _no_more_files()):
         what = f"a database cannot be opened ({lack.strerror})"
         return StorageError(what, where=str(home.path), remedy=FILES_REMEDY)
-    if UNOPENED in text and _has_no_inode(home.path):
+    if UNOPENED in text and has_no_inode(home):
         what = "cannot write (no inode is left on its disk, so that nobody can make a file there)"
         return StorageError(what, where=str(home.path), remedy="remove files from that disk")
     files = (
@@ -188,13 +189,6 @@ def _no_more_files() -> OSError | None:
         except OSError as error:
             return error if error.errno in NO_MORE_FILES else None
     return None
-
-
-def _has_no_inode(folder: Path) -> bool:
-    """Whether the disk has room for no further file, however much of it is free."""
-    disk = os.statvfs(folder) if folder.exists() else None
-    # Some file systems have as many as they need, and count none.
-    return disk is not None and disk.f_files > 0 and not disk.f_favail
 
 
 def _missing_rows(text: str, home: Home) -> StorageError | None:

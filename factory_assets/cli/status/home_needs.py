@@ -11,7 +11,7 @@ from factory_resources.erasure.listed_manifests import require_manifests
 from factory_resources.erasure.manifest import FINISH, stored_intents
 from factory_resources.errors import StorageError
 from factory_resources.home.database import DATABASE_VARIABLE
-from factory_resources.home.disk_space import is_read_only
+from factory_resources.home.disk_space import has_no_inode, is_read_only
 from factory_resources.home.home import Home
 from factory_resources.ledger.connection import in_postgres
 from factory_resources.ledger.keys import key_file, require_closed, require_whole
@@ -129,3 +129,6 @@ def _closed(home: Home) -> Iterator[Need]:
     if is_read_only(home):
         detail = "no run starts and nothing is answered; the log of the system says why"
         yield Need(what="disk read-only", pipeline=None, details=(detail,))
+    elif has_no_inode(home):
+        detail = "nothing can run: nobody can make a file there; remove files from that disk"
+        yield Need(what="no inode left", pipeline=None, details=(detail,))

@@ -1,6 +1,7 @@
 """`factory status` of real homes: what it tells, its JSON, its exit codes."""
 
 import json
+import os
 import subprocess
 import sys
 import uuid
@@ -378,6 +379,22 @@ def test_a_disk_that_cannot_be_written_needs_a_person(apples: Factory) -> None:
     with closed_disk(apples.home.path):
         code, found = _status(apples)
     assert (code, _needs(found)) == (1, ["disk read-only"])
+
+
+def test_a_disk_without_inodes_needs_a_person_however_much_is_free(
+    apples: Factory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apples.approve()
+    whole = os.statvfs
+
+    def without_inodes(path: Path) -> os.statvfs_result:
+        *before, _, flag, longest = whole(path)[:10]
+        return os.statvfs_result((*before, 0, flag, longest))
+
+    monkeypatch.setattr(os, "statvfs", without_inodes)
+    code, found = _status(apples)
+    assert (code, _needs(found)) == (1, ["no inode left"])
+    assert "remove files from that disk" in found["needs"][0]["details"][0]
 
 
 def test_a_disk_below_what_is_kept_free_needs_a_person(
