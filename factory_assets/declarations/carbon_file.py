@@ -6,14 +6,13 @@ What the table may contain belongs in `spec.schedule`.
 from pathlib import Path
 from typing import Any
 
+from factory_assets.declarations.named_files import file_named, parse_named
 from factory_assets.declarations.yaml_document import (
     At,
     Document,
     Elsewhere,
     Wrong,
     YamlLocation,
-    file_named,
-    parse_named,
     repeated_keys,
 )
 from factory_assets.green_hours import GreenHours

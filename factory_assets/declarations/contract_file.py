@@ -6,6 +6,7 @@ What the file may contain belongs in `odcs`.
 from pathlib import Path
 from typing import Any
 
+from factory_assets.declarations.named_files import file_named, parse_named
 from factory_assets.declarations.yaml_document import (
     At,
     Document,
@@ -13,9 +14,7 @@ from factory_assets.declarations.yaml_document import (
     Wrong,
     YamlLocation,
     content_of,
-    file_named,
     parse,
-    parse_named,
     repeated_keys,
 )
 from factory_assets.odcs import reader

@@ -31,6 +31,7 @@ from factory_assets.declarations.yaml_document import (
     Wrong,
     YamlLocation,
     content_of,
+    empty_values,
     parse,
     repeated_keys,
 )
@@ -165,12 +166,15 @@ def _validated(document: Document, folder: Path) -> tuple[PipelineSpec | None, l
     attributes, contract_mistakes = with_contract(data["attributes"], document, folder)
     attributes, carbon_mistakes = with_carbon(attributes, document, folder)
     wrong += [*contract_mistakes, *carbon_mistakes]
+    spec = None
     try:
-        return PipelineSpec.model_validate(attributes), wrong
+        spec = PipelineSpec.model_validate(attributes)
     except ValidationError as error:
-        return None, wrong + [
+        wrong += [
             (_place(document, mistake), mistake.message) for mistake in mistakes(error, attributes)
         ]
+    known = {place.at for place, _ in wrong}
+    return spec, wrong + [empty for empty in empty_values(document) if empty[0].at not in known]
 
 
 def _place(document: Document, mistake: Mistake) -> YamlLocation:

@@ -9,7 +9,13 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from factory_assets.declarations.messages import dotted, mistakes
-from factory_assets.declarations.yaml_document import At, NotYaml, parse, repeated_keys
+from factory_assets.declarations.yaml_document import (
+    At,
+    NotYaml,
+    empty_values,
+    parse,
+    repeated_keys,
+)
 from factory_assets.spec import Spec
 from factory_resources.errors import DeclarationError
 
@@ -45,8 +51,11 @@ def validated(
         raise wrong(place.line, place.at, message)
     data = {} if document.data is None else document.data
     try:
-        return model.model_validate(data)
+        declared = model.model_validate(data)
     except ValidationError as error:
         first = mistakes(error, data, root)[0]
         line = document.place(first.at, first.at_key).line
         raise wrong(line, first.at, first.message) from error
+    for place, message in empty_values(document):
+        raise wrong(place.line, place.at, message)
+    return declared

@@ -63,6 +63,8 @@ class Document:
     values: dict[At, int] = field(default_factory=dict)
     repeated: list[tuple[At, int, int]] = field(default_factory=list)
     """Keys that occur again: (place, first line, later line)."""
+    empty: list[At] = field(default_factory=list)
+    """Keys with nothing behind the colon."""
     elsewhere: dict[At, "Elsewhere"] = field(default_factory=dict)
     """Parts that come from another file, by the place that names the file."""
 
@@ -124,38 +126,21 @@ Wrong = tuple[YamlLocation, str]
 """A mistake: its location, and the message."""
 
 
-def file_named(folder: Path, name: str) -> Path:
-    """Return the file that a declaration names; as it is written if no file can have the name."""
-    try:
-        return (folder / name).resolve()
-    except ValueError:
-        return folder / name
-
-
-def parse_named(file: Path, name: str, here: YamlLocation) -> Document | Wrong:
-    """Parse a file that a declaration names, or return why it cannot be.
-
-    Args:
-        file: as `file_named` returns it.
-        name: the path as declared.
-        here: where it is declared.
-    """
-    try:
-        return parse(content_of(file))
-    except OSError as error:
-        return here, f"{name} cannot be read ({error.strerror or error})"
-    except ValueError as error:
-        return here, f"{name} cannot be read ({error})"
-    except NotYaml as error:
-        return YamlLocation(file, error.line, ()), error.message
-
-
 def repeated_keys(file: Path | None, document: Document) -> list[Wrong]:
     """Return the keys of a file that repeat others; None as for `YamlLocation`."""
     return [
         (YamlLocation(file, again, at), f"key {at[-1]!r} repeats line {first}; keep one")
         for at, first, again in document.repeated
     ]
+
+
+def empty_values(document: Document) -> list[Wrong]:
+    """Return the keys with nothing behind the colon, which looks like the defaults of a section."""
+    message = (
+        "an empty value declares nothing; write one, such as {} for the defaults of a section, or "
+        "remove the key"
+    )
+    return [(YamlLocation(None, document.key_line(at), at), message) for at in document.empty]
 
 
 def parse(content: bytes) -> Document:
@@ -288,6 +273,8 @@ class _Builder:
             if entries[event.value] is None:
                 # The parser puts an empty value where the next token is.
                 self.document.values[here] = line
+                if isinstance(value_event, yaml.ScalarEvent) and not value_event.value:
+                    self.document.empty.append(here)
         return entries
 
 

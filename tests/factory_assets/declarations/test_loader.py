@@ -249,6 +249,37 @@ def test_all_problems_come_in_the_order_of_lines(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("written", "line", "place"),
+    [
+        ("deploy: {approval: , canary: {share: 10%, for: 2h}}", 1, "deploy.approval"),
+        ("deploy:\n    approval:   # {by: approver}", 2, "deploy.approval"),
+        ("watch:", 1, "watch"),
+        ("watch: {retrain}", 1, "watch.retrain"),
+    ],
+)
+def test_a_section_that_is_left_empty_is_no_section_without_a_word(
+    tmp_path: Path, written: str, line: int, place: str
+) -> None:
+    [problem] = problems(declare(tmp_path, f"{SHOWN_DIGITS}  {written}\n"))
+    assert problem.line == len(SHOWN_DIGITS.splitlines()) + line
+    assert str(problem).endswith(
+        f"attributes.{place}: an empty value declares nothing; write one, such as {{}} for the "
+        "defaults of a section, or remove the key"
+    )
+
+
+def test_null_is_no_section_and_is_not_left_empty(tmp_path: Path) -> None:
+    folder = declare(tmp_path, f"{SHOWN_DIGITS}  watch: null\n  deploy: {{approval: ~}}\n")
+    spec = load_pipeline(folder).spec
+    assert (spec.watch, spec.deploy.approval) == (None, None)
+
+
+def test_an_empty_value_where_there_must_be_one_is_told_once(tmp_path: Path) -> None:
+    [problem] = problems(declare(tmp_path, f"{SHOWN_DIGITS}  deploy:\n"))
+    assert problem.message == "an empty value is not valid; must be a mapping"
+
+
 def test_every_unknown_column_is_reported(tmp_path: Path) -> None:
     text = FULL.replace("target: failed", "target: fail").replace("exclude: [kind]", "exclude: [k]")
     assert len(problems(declare(tmp_path, text))) == 2

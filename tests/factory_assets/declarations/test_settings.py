@@ -78,6 +78,12 @@ def test_a_key_that_is_there_twice_is_told_with_both_lines(
         check()
 
 
+def test_a_section_that_is_left_empty_is_told(defs: Path) -> None:
+    (defs / "factory.yaml").write_text("disk: {keep: 5GB}\nwitness:\n")
+    with pytest.raises(DeclarationError, match=r"factory\.yaml:2: witness: an empty value"):
+        check()
+
+
 @pytest.mark.parametrize(
     ("text", "keep"), [("0", "0"), ('"0"', "0"), ("5GB", "5GB"), ("00", "0")], ids=str
 )
