@@ -12,7 +12,7 @@ from factory_assets.data.leakage.policy import leak_check
 from factory_assets.data.split_checks import split_checks
 from factory_assets.execution.decisions import Waiting
 from factory_assets.results.checks import TableCheck
-from factory_assets.results.data import IngestResult, SplitResult
+from factory_assets.results.data import CleanResult, IngestResult, SplitResult
 from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.metric_text import interval_text, metric_text
 from factory_assets.results.model import Candidate
@@ -146,11 +146,18 @@ def _more(count: int) -> Iterator[str]:
 
 
 def _data(records: Mapping[str, Record]) -> Iterator[str]:
-    ingested, parts = (value_in(records[s]) if s in records else None for s in ("ingest", "split"))
+    ingested, cleaned, parts = (
+        value_in(records[stage]) if stage in records else None
+        for stage in ("ingest", "clean", "split")
+    )
     if count := _partitions(records):
         yield f"data: {count:,} partitions"
-    elif isinstance(ingested, IngestResult):
-        yield f"data: {ingested.rows_read:,} rows read, {ingested.quarantined_rows:,} in quarantine"
+    elif isinstance(ingested, IngestResult) and isinstance(cleaned, CleanResult):
+        yield (
+            f"data: {ingested.rows_read:,} rows read; in quarantine {ingested.quarantined_rows:,} "
+            f"by ingest and {cleaned.quarantined_rows:,} by clean; {cleaned.duplicates:,} "
+            "duplicates left out"
+        )
         for source in ingested.sources[:_SHOWN]:
             yield f"  {source.name} sha256:{source.sha256[:12]}, {source.rows:,} rows"
         yield from _more(len(ingested.sources))

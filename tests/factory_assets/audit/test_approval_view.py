@@ -28,7 +28,11 @@ def test_the_text_names_what_was_measured_and_what_differs(
     write_apples(factory.defs / "apples", 600)
     data = Path(factory.data)
     data.write_text(data.read_text().replace("green", '"green\n  passed: all \x1b[2K"'))
+    data.write_text(data.read_text() + "x,red,bad\n-1,red,bad\n-2,red,bad\n2.02,red,bad\n")
     factory.declare(seed=11, slices=["colour"], protected=["colour"], folds=3)
+    declared = factory.defs / "apples" / "defs.yaml"
+    clean = "  clean:\n    deduplicate: [size, colour]\n"
+    declared.write_text(declared.read_text().replace("  clean:\n", clean))
     factory.run()
     lines = _text(factory).splitlines()
     text = "\n".join(lines)
@@ -42,7 +46,8 @@ def test_the_text_names_what_was_measured_and_what_differs(
     fairness = lines.index("fairness:")
     assert lines[fairness + 1].startswith("  colour = ")
     assert "selection rate" in lines[fairness + 1], lines[fairness + 1]
-    assert "data: 600 rows read, 0 in quarantine" in lines
+    counts = "in quarantine 1 by ingest and 2 by clean; 1 duplicates left out"
+    assert f"data: 604 rows read; {counts}" in lines
     assert any("data.csv sha256:" in line for line in lines)
     differences = lines[lines.index("differences from version 1:") + 1 :]
     assert "  ingest: the source changed (data.csv)" in differences

@@ -53,7 +53,10 @@ def test_it_shows_all_that_is_signed_and_what_to_run(apples: Factory, browse: Br
     assert " ".join(signed.split()) in text_of(html)
     before = text_of(html).partition("The text that is signed")[0]
     assert "average_precision (primary) 0." in before
-    assert "Data: 200 rows read, 0 in quarantine data.csv" in before
+    assert (
+        "Data: 200 rows read; in quarantine 0 by ingest and 0 by clean; 0 duplicates left out"
+        in before
+    )
     assert "factory approve apples@1 --reason" in text_of(html)
 
 
