@@ -112,17 +112,25 @@ def test_dates_of_other_languages_and_of_logs(tmp_path: Path) -> None:
         ),
     ],
 )
+@pytest.mark.parametrize("in_draft", [False, True], ids=["later", "in the drafted file"])
 def test_a_day_that_no_month_has_goes_to_quarantine(
-    written: str, wrong: str, tmp_path: Path
+    written: str, wrong: str, in_draft: bool, tmp_path: Path
 ) -> None:
     """It matches the pattern, and would become a missing value."""
     days = [written.format(d=i % 12 + 1, m=i // 12 % 12 + 1) for i in range(60)]
-    made = drafted(tmp_path, _table("Day", days), "y")
+    made = drafted(tmp_path, _table("Day", [*days, wrong] if in_draft else days), "y")
     (tmp_path / "data.csv").write_text(_table("Day", [*days, wrong, ""]))
     home = Home(tmp_path / "home")
     result = clean(made, ingest(made, home), home)
     assert result.quarantined == {"day_valid": 1}
     assert column(result.snapshot, home, "Day").count(None) == 1
+
+
+def test_a_day_that_no_month_has_makes_no_text_of_iso_dates(tmp_path: Path) -> None:
+    days = [f"2023-{i // 12 % 12 + 1:02}-{i % 12 + 1:02}" for i in range(60)]
+    made = drafted(tmp_path, _table("Day", [*days, "2023-02-30"]), "y")
+    assert [*made.spec.clean.where] == ["day_valid"]
+    assert [*made.spec.clean.derive] == ["Day"]
 
 
 @pytest.mark.parametrize(
