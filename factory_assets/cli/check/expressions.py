@@ -9,7 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from factory_assets.data.contract.sql_types import SQL_TYPES
-from factory_assets.data.transforms.cleaning import WINDOWS_REMEDY, unfit_for_windows
+from factory_assets.data.transforms.cleaning import (
+    DERIVED_LATER,
+    WINDOWS_REMEDY,
+    unfit_for_windows,
+)
 from factory_assets.data.transforms.column_lineage import inputs_of_other_rows
 from factory_assets.declarations.messages import Mistake
 from factory_assets.declarations.yaml_document import At
@@ -49,10 +53,10 @@ def expression_mistakes(clean: Clean, known: KnownColumns | None) -> list[Mistak
             what = f"column {name!r} is {kind}, not text; name columns of text"
             mistakes.append(Mistake((*_CLEAN, "unify"), what))
     for rule, sql in clean.where.items():
-        mistakes += _check(sql, columns_of_rule, columns, (*_CLEAN, "where", rule))
+        mistakes += _check(sql, columns_of_rule, columns, (*_CLEAN, "where", rule), clean)
     for name, sql in clean.derive.items():
         at = (*_CLEAN, "derive", name)
-        mistakes += _check(sql, columns_of, columns, at)
+        mistakes += _check(sql, columns_of, columns, at, clean)
         if columns is not None:
             if _is_taken(name, columns):
                 message = f"column {name!r} exists already; choose another name"
@@ -97,6 +101,7 @@ def _check(
     parse: Callable[[str, str], tuple[str, ...]],
     known: list[str] | None,
     at: At,
+    clean: Clean,
 ) -> Iterator[Mistake]:
     try:
         used = parse(sql, "")
@@ -106,7 +111,8 @@ def _check(
     folded = {name.lower() for name in known or ()}
     for name in used:
         if known is not None and name.lower() not in folded:
-            yield Mistake(at, f"no column {name!r}; {suggest(name, known)}")
+            remedy = DERIVED_LATER if name in clean.derive else suggest(name, known)
+            yield Mistake(at, f"no column {name!r}; {remedy}")
 
 
 def _wrong_types(clean: Clean, known: KnownColumns) -> list[Mistake]:

@@ -3,7 +3,7 @@
 Running them on blocks and storing the result belongs in `cleaned_blocks` and `stages.clean`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from math import ceil
@@ -48,7 +48,7 @@ class CleanQueries:
         _require_known(spec.unify, known, "unify", where)
         for rule, sql in spec.where.items():
             used = columns_of_rule(sql, f"{where}: where.{rule}")
-            _require_known(used, known, f"where.{rule}", where)
+            _require_known(used, known, f"where.{rule}", where, spec.derive)
         if same := spec.deduplication:
             order = [same.order] if same.order else []
             _require_known((*same.key, *order), known, "deduplicate", where)
@@ -56,7 +56,7 @@ class CleanQueries:
         for name, sql in spec.derive.items():
             expression = parse(sql, f"{where}: derive.{name}")
             looks_around |= expression.windowed
-            _require_known(expression.columns, known, f"derive.{name}", where)
+            _require_known(expression.columns, known, f"derive.{name}", where, spec.derive)
             _require_new(name, known, f"derive.{name}", where)
             known.append(name)
         if windows := spec.windows:
@@ -229,14 +229,16 @@ class CleanQueries:
             rows = f"SELECT *, ({sql}\n) AS {identifier(name)} FROM ({rows})"
 
 
-def _require_known(names: Sequence[str], known: Sequence[str], key: str, where: str) -> None:
+def _require_known(
+    names: Sequence[str], known: Sequence[str], key: str, where: str, later: Collection[str] = ()
+) -> None:
     folded = {name.lower() for name in known}
     for name in names:
         if name.lower() not in folded:
             raise ExpressionError(
                 f"there is no column {name!r}",
                 where=f"{where}: {key}",
-                remedy=suggestion(name, known),
+                remedy=DERIVED_LATER if name in later else suggestion(name, known),
             )
 
 
@@ -276,6 +278,12 @@ def windowed(windows: Windows, query: str) -> str:
         f"(PARTITION BY {by} ORDER BY {order}, _order) AS _step FROM ({query})) WINDOW {frames}"
     )
 
+
+DERIVED_LATER = (
+    "it is derived later, since rules come before derived columns, and these in their order; write "
+    "its expression here"
+)
+"""What to do if an expression names a derived column that is not there yet."""
 
 WINDOWS_REMEDY = "name columns of numbers, or the statistics min, max and first alone"
 """What to do if a column has none of the declared statistics."""

@@ -213,7 +213,16 @@ def test_an_expression_reaches_nothing(how: str, place: str, tmp_path: Path, hom
         ({"where": {"r": "torque > 9"}}, DataError, "no row is left: rule 'r' sends 2 to quarant"),
         ({"derive": {"torque": "1"}}, ExpressionError, "derive.torque: column 'torque' exists alr"),
         ({"derive": {"Y": "1"}}, ExpressionError, "derive.Y: column 'Y' exists already"),
-        ({"derive": {"d": "e", "e": "1"}}, ExpressionError, "derive.d: there is no column 'e'"),
+        (
+            {"derive": {"d": "e", "e": "1"}},
+            ExpressionError,
+            "derive.d: there is no column 'e'; it is derived later, since",
+        ),
+        (
+            {"where": {"r": "e > 0"}, "derive": {"e": "1"}},
+            ExpressionError,
+            "where.r: there is no column 'e'; it is derived later, since",
+        ),
         (
             {"derive": {"d": "[1]"}},
             ExpressionError,
