@@ -1,5 +1,6 @@
 """`factory forget`: show what the home has of a person, ask, and erase it."""
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -33,10 +34,14 @@ from factory_resources.erasure.values import Value
 from factory_resources.errors import FactoryError, StorageError, UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.ledger.factory_verify import amount
+from factory_resources.sql.expressions import compared_constants
 from factory_resources.store.location import uses_store
 
 _MAY_CHANGE = ("paths", "versions", "values", "answers", "held")
 """The parts of a plan that a run, a decision or an answer changes."""
+
+_FEWEST_CHARACTERS = 3
+"""Of a constant of the expression that no reason may have: shorter ones say nothing of anybody."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,7 @@ def forget(request: ForgetRequest) -> bool:
     if request.only_shown or plan.is_empty:
         return True
     reason = require_reason(request.reason or "")
-    _require_nameless(reason, plan.searched)
+    _require_nameless(reason, plan.searched, request.where or "")
     require_undeclared(plan, pipelines)
     key = None
     if has_people_file():
@@ -255,9 +260,18 @@ def _ending(
             yield pipeline, one.version
 
 
-def _require_nameless(reason: str, values: Collection[Value]) -> None:
+def _require_nameless(reason: str, values: Collection[Value], where: str) -> None:
+    """Refuse a reason with a value of the person, or one to which the expression compares a column.
+
+    Raises:
+        UnknownNameError: it has one.
+    """
     text = reason.casefold()
-    if any(str(value).casefold() in text for value in values):
+    constants = [one for some in compared_constants(where, "").values() for one in some]
+    # Those by which the person is found need not be as long as values that are searched for.
+    asked = [word for one in constants if len(word := str(one).casefold()) >= _FEWEST_CHARACTERS]
+    is_asked = any(re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text) for word in asked)
+    if is_asked or any(str(value).casefold() in text for value in values):
         raise UnknownNameError(
             "the reason contains a value of the person, and the ledger keeps it for ever",
             where="--reason",

@@ -165,6 +165,7 @@ def test_an_answer_that_comes_while_one_is_asked_is_shown_before_anything_is_era
         ("nbr ==", "r", "syntax error"),
         (WHERE, "", "there is no reason"),
         (WHERE, f"{NAME} asked for it", "the reason contains a value of the person"),
+        (f"{WHERE} AND city IN ('P005', '{CITY}')", "for p005", "contains a value of the person"),
         ("", "r", "no person is named"),
     ],
 )
