@@ -179,7 +179,7 @@ def _from_curves(means: Sequence[MeasuredCost], rows: int) -> CostRange:
 
 def _middle(means: Sequence[MeasuredCost], grown: float) -> float:
     """Return the grown cost; if all sizes cost about the same, its geometric mean with theirs."""
-    flat = fit(means, 0.0).fixed or fit(means, 0.0).growing
+    flat = fit(means, 0.0).at(1)
     if any(abs(log(one.cost / flat)) > log(1 + _NOISE) for one in means):
         return grown
     return sqrt(flat * grown)
