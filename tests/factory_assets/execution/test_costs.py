@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter
 
-from factory_assets.execution.costs import CostTotal
+from factory_assets.execution.costs import CostTotal, stage_costs
 from factory_assets.execution.requests import StageRequest, StageRun
 from factory_assets.execution.runner import run_stage
 from factory_assets.results.model import Candidate
@@ -127,5 +127,7 @@ def test_a_record_from_before_is_read_and_its_carbon_unknown(home: Home) -> None
     assert record
     assert (record.wh, record.co2e, record.cpu_seconds) == (0.5, None, None)
     new = Record(**{**old, "grid": 100.0})
+    known = {"clean_seconds": 2.0, "clean_energy_wh": 0.5}
+    assert (stage_costs(record), stage_costs(new)) == (known, {**known, "clean_co2e_g": 0.05})
     assert CostTotal.of([record, new]) == CostTotal(4.0, 1.0, None, ("RAPL",))
     assert CostTotal.of([new, new]) == CostTotal(4.0, 1.0, 0.1, ("RAPL",))

@@ -233,25 +233,33 @@ def test_a_table_of_which_a_part_was_reused_is_left_out(
 def test_partitions_are_counted_together(tmp_path: Path, home: Home) -> None:
     folder = tmp_path / "apples"
     spec = {**APPLES, "partitions": {"day": {"every": "day", "start": "2026-01-01"}}}
+    spec["ingest"] = {**APPLES["ingest"], "source": {"files": "{day}.csv"}}
+    trained = declare(folder, spec)
     del spec["train"], spec["evaluate"]
-    pipeline = declare(
-        folder, {**spec, "ingest": {**APPLES["ingest"], "source": {"files": "{day}.csv"}}}
-    )
+    pipeline = declare(folder, spec)
     from factory_assets.spec import partition_of
 
-    wh = 0.0
-    for day, rows in (("2026-01-01", 100), ("2026-01-02", 300)):
+    def compute(day: str, rows: int) -> float:
         write_rows(tmp_path / "made", rows)
         (tmp_path / "made" / "data.csv").rename(folder / f"{day}.csv")
         partition = partition_of(pipeline.spec.partitions, day)
-        for stage in stages_of(pipeline):
-            wh += run_stage(StageRequest(pipeline, stage, home, day, partition)).record.wh
+        every = (
+            StageRequest(pipeline, stage, home, day, partition) for stage in stages_of(pipeline)
+        )
+        return sum(run_stage(one).record.wh for one in every)
+
+    wh = compute("2026-01-01", 100) + compute("2026-01-02", 300)
     found = report(pipeline, home)
     assert found.rows == 400
     assert [stage.sizes for stage in found.stages] == [(400, 400)] * 2
     assert found.machines[0].training.kwh
     assert found.machines[0].training.kwh.value == pytest.approx(wh / 1000)
     assert any(note.startswith("partitions: one after the other") for note in found.notes)
+    # What was trained on no day that came later counts with the days that it was trained on.
+    run_stage(StageRequest(trained, "split", home, "split"))
+    compute("2026-01-03", 500)
+    sizes = {stage.stage: stage.sizes for stage in report(trained, home).stages if stage.runs}
+    assert sizes == {"ingest": (400, 400), "clean": (400, 400), "split": (400, 400)}
 
 
 def test_a_million_answers_are_told_by_the_logged_times(trained: Trained) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from math import exp, log
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from factory_assets.audit.cost.growth import (
@@ -53,6 +53,7 @@ def test_the_truth_lies_in_the_range(
     pairs=st.dictionaries(st.integers(1, 10**7), _costs, min_size=1, max_size=6),
     rows=st.integers(1, 10**9),
 )
+@example(pairs={100: 100.0, 200: 1.0}, rows=50)
 def test_a_range_is_finite_and_has_its_value(pairs: dict[int, float], rows: int) -> None:
     found = estimate(measured(pairs), rows)
     assert 0 < found.low <= found.value <= found.high < float("inf")
