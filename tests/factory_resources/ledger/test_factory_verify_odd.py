@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 
 from factory_resources.ledger.factory_verify import (
+    COSIGNATURE,
     STATEMENT_PAYLOAD,
     STATEMENT_TYPE,
     Expectation,
+    VerifierKey,
+    canonical,
     digest_of,
     format_base64,
     leaf_hash,
@@ -74,6 +77,77 @@ def test_no_change_of_an_approval_is_hidden_by_many_others(tmp_path: Path) -> No
     assert len(notes) == 21
     assert "entry 2: changes the approval that p asks for" in notes
     assert notes[-1] == "10 entries more change the approval that q asks for"
+
+
+_BLOCK = "018f0000-0000-7000-8000-000000000001"
+
+
+def _answers(**changed: object) -> bytes:
+    """Return the entry of a block of answers."""
+    about = {"subject": f"predictions/{_BLOCK}", "block": _BLOCK, "root": "0" * 64, "bytes": 1}
+    return entry("predictions", **{**about, "first": "0" * 32, "last": "1" * 32, **changed})
+
+
+def _outcomes(count: int) -> bytes:
+    return entry("outcomes", subject="outcomes/b", batch="b", root="0" * 64, count=count)
+
+
+def _of_day(what: str, **changed: object) -> bytes:
+    """Return an entry about answers of a day."""
+    day = {"pipeline": "p", "day": "2026-01-01", "subject": "predictions/p/2026-01-01"}
+    return entry(f"predictions_{what}", **{**day, **changed})
+
+
+_ERASED_OUTCOMES = {"pipeline": "p", "subject": "outcomes_erased/p", "erasure": "e"}
+_NO_OUTCOME = "erases what is not the number of an outcome"
+_SUBJECT = "the subject is not what the entry says"
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (_FIRST, "begins another ledger"),
+        (_answers(count=0), "is of too many records, or none"),
+        (_answers(count=1_000_001), "is of too many records, or none"),
+        (_answers(count=1, subject="predictions/x"), _SUBJECT),
+        (_outcomes(0), "is of too many outcomes, or none"),
+        (_outcomes(1_000_001), "is of too many outcomes, or none"),
+        (_of_day("archived", sha256="0", leaves="0", first="A" * 32), f"'{'A' * 32}' is not an id"),
+        (_of_day("archived", subject="x", sha256="0", leaves="0"), _SUBJECT),
+        (_of_day("erased", subject="x", blocks={}, count=0), _SUBJECT),
+        (_of_day("removed", subject="x", files=[]), _SUBJECT),
+        (entry("outcomes_erased", **{**_ERASED_OUTCOMES, "subject": "x"}, outcomes=[]), _SUBJECT),
+        (entry("outcomes_erased", **_ERASED_OUTCOMES, outcomes=[0]), _NO_OUTCOME),
+        (entry("outcomes_erased", **_ERASED_OUTCOMES, outcomes=[True]), _NO_OUTCOME),
+        (entry("erasure", subject="erasure/../e"), "is about an erasure, but names none"),
+        (entry("boundary", subject="boundary/../b"), "is about a boundary, but names no report"),
+    ],
+)
+def test_an_odd_entry_is_told(tmp_path: Path, body: bytes, told: str) -> None:
+    problems = _problems(tmp_path, body)
+    assert [one for one in problems if one.startswith("entry 1") and told in one], problems
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"kind": "run"},
+        {"origin": "another.log"},
+        {"key": str(VerifierKey(_KEY.name, COSIGNATURE, _KEY.public.public))},
+    ],
+)
+def test_a_ledger_begins_with_its_name_and_the_key_of_a_log(
+    tmp_path: Path, changed: dict[str, str]
+) -> None:
+    first = canonical({**json.loads(_FIRST), **changed})
+    write_ledger(tmp_path / "ledger.db", [first], _KEY)
+    report, _ = verify_path(str(tmp_path), Expectation())
+    assert "entry 0: does not begin a ledger" in [str(one) for one in report.problems]
+
+
+def test_what_is_computed_is_computed_from_something(tmp_path: Path) -> None:
+    [problem] = _problems(tmp_path, _stage(tmp_path, "clean")[1])
+    assert "was computed from nothing" in problem
 
 
 _TABLE = {"files": [{"sha256": "0" * 64}], "columns": []}
@@ -172,15 +246,14 @@ def test_an_entry_whose_number_is_a_fraction_is_answered(tmp_path: Path) -> None
 
 
 def test_more_that_is_erased_of_a_block_than_it_has_is_answered(tmp_path: Path) -> None:
-    block = "018f0000-0000-7000-8000-000000000001"
-    about = {"subject": f"predictions/{block}", "block": block, "root": "0" * 64, "bytes": 1}
+    about = {"first": f"{1:032x}", "last": f"{9:032x}"}
     day = {"pipeline": "p", "day": "2026-01-01", "subject": "predictions/p/2026-01-01"}
-    ids = [f"{number:032x}" for number in (1, 5, 9)]
+    erased = {_BLOCK: {f"{5:032x}": 98}}
     problems = _problems(
         tmp_path,
-        entry("predictions", **about, first=ids[0], last=ids[2], count=100),
-        entry("predictions_erased", **day, count=1, erasure="e", blocks={block: {ids[1]: 98}}),
-        entry("predictions", **about, first=ids[0], last=ids[2], count=10),
+        _answers(**about, count=100),
+        entry("predictions_erased", **day, count=1, erasure="e", blocks=erased),
+        _answers(**about, count=10),
     )
     assert any("more is erased of its block than it has" in one for one in problems)
 
