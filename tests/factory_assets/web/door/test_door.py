@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -13,11 +14,16 @@ from anyio.to_thread import current_default_thread_limiter
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
+from factory_assets.declarations.people import people_file
 from factory_assets.web.door import bodies
+from factory_assets.web.door.door import Applications
 from factory_assets.web.door.login import local_path
 from factory_resources.security import sessions as session_store
+from factory_resources.security.login_links import LoginLinks
+from factory_resources.security.passwords import Passwords
+from factory_resources.security.request_guard import Message, Receive, Send
 from factory_resources.security.sessions import Sessions
-from tests.factory_assets.web.door.conftest import ADDRESS, PEOPLE, FrontDoor
+from tests.factory_assets.web.door.conftest import ADDRESS, PASSWORD, PEOPLE, FrontDoor
 
 Declare = Callable[[str], None]
 
@@ -127,6 +133,23 @@ def test_what_a_person_may_do_changes_at_once(
     assert jane.get("/").status_code == 401
 
 
+@pytest.mark.parametrize("by", ["password", "link"])
+def test_without_people_no_session_of_one_of_them_is_that_of_the_owner(
+    door: FrontDoor, declare_people: Declare, by: str
+) -> None:
+    account, browser = getpass.getuser(), door.browser()
+    name = account if by == "password" else "tom"
+    declare_people(f"{name}:\n  roles: [auditor]\n  account: {account}\n")
+    if by == "password":
+        Passwords(door.home).set(name, PASSWORD)
+        door.log_in(browser, name)
+    else:
+        browser.get(f"/login?token={LoginLinks(door.home).new()}")
+    assert f"{name} ['auditor']" in browser.get("/").text
+    people_file().unlink()
+    assert browser.get("/").status_code == 401
+
+
 def test_an_empty_file_of_people_withdraws_everybody(
     door: FrontDoor, jane: TestClient, declare_people: Declare
 ) -> None:
@@ -205,6 +228,24 @@ def test_a_websocket_ends_with_its_session(door: FrontDoor, jane: TestClient) ->
             socket.receive_text()
 
 
+def test_a_websocket_says_nothing_after_its_session(door: FrontDoor, jane: TestClient) -> None:
+    async def push(scope: Message, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        sessions = Sessions(door.home)
+        sessions.end(session.sha256 for session in sessions.of("jane"))
+        await send({"type": "websocket.send", "text": "secret"})
+
+    door.app._app._apps = Applications({}, push)  # type: ignore[attr-defined]
+    cookie = {"cookie": f"factory_3000={jane.cookies['factory_3000']}"}
+    with (
+        jane.websocket_connect(f"{WEBSOCKET}/dagster/graphql", headers=cookie) as socket,
+        pytest.raises(WebSocketDisconnect) as closed,
+    ):
+        socket.receive_text()
+    assert closed.value.code == 4401
+
+
 def test_a_websocket_ends_while_nobody_can_tell_whose_it_is(
     jane: TestClient, declare_people: Declare
 ) -> None:
@@ -235,6 +276,30 @@ def test_a_huge_body_is_refused(jane: TestClient) -> None:
     declared = jane.post("/dagster/x", content=b"x" * (bodies.LARGEST + 1))
     undeclared = jane.post("/dagster/x", content=parts())
     assert declared.status_code == undeclared.status_code == 413
+
+
+def _part(body: bytes, *, more: bool) -> Message:
+    return {"type": "http.request", "body": body, "more_body": more}
+
+
+def test_a_body_in_parts_is_read_whole_or_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(*messages: Message, length: bytes = b"2") -> bytes:
+        waiting = [*messages]
+
+        async def receive() -> Message:
+            return waiting.pop(0) if waiting else await asyncio.Future()
+
+        return asyncio.run(bodies.read_body({"headers": [(b"content-length", length)]}, receive))
+
+    first = _part(b"a", more=True)
+    assert read(first, _part(b"b", more=False)) == b"ab"
+    with pytest.raises(bodies.BodyError, match="more than"):
+        read(length=b"-1")
+    with pytest.raises(bodies.BodyError, match="is not complete"):
+        read(first, {"type": "http.disconnect"})
+    monkeypatch.setattr(bodies, "_SECONDS", 0)
+    with pytest.raises(bodies.BodyError, match="did not arrive within"):
+        read(first)
 
 
 def test_a_stranger_sends_no_more_than_a_form(door: FrontDoor, jane: TestClient) -> None:

@@ -12,6 +12,7 @@ import pytest
 from factory_assets.serving.http import limits
 from factory_assets.web.door import lockout
 from factory_assets.web.door.login import form_token, local_path
+from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
 from factory_resources.security.login_links import LoginLinks
 from factory_resources.security.sessions import Sessions
@@ -107,6 +108,58 @@ def test_a_wrong_login_is_refused_and_does_not_tell_who_exists(
     assert "The name or the password is wrong." in answer.text
     assert "set-cookie" not in answer.headers
     assert [entry.reason for entry in door.entries("refused")] == ["wrong login"]
+
+
+@pytest.mark.parametrize(
+    "people", ["tom:\n  roles: [auditor]\n", PEOPLE.replace("[engineer, approver]", "[]")]
+)
+def test_a_right_password_of_whoever_has_no_role_is_as_a_wrong_one(
+    door: FrontDoor, declare_people: Declare, people: str
+) -> None:
+    for text in (PEOPLE, people):
+        declare_people(text)
+    answer = door.log_in(door.browser(), "jane")
+    assert (answer.status_code, "set-cookie" in answer.headers) == (401, False)
+    assert "The name or the password is wrong." in answer.text
+
+
+def test_a_form_of_too_many_fields_is_as_an_empty_one(
+    door: FrontDoor, declare_people: Declare
+) -> None:
+    declare_people(PEOPLE)
+    for more, status in ((18, 303), (19, 401)):
+        fields = {f"field{number}": "" for number in range(more)}
+        assert door.log_in(door.browser(), "jane", **fields).status_code == status
+
+
+def test_who_is_not_in_the_ledger_does_not_come_in(
+    door: FrontDoor, declare_people: Declare, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare_people(PEOPLE)
+
+    def refuse(*_: object) -> None:
+        raise StorageError("the disk is full", remedy="free some")
+
+    monkeypatch.setattr(door.log, "started", refuse)
+    answer = door.log_in(door.browser(), "jane")
+    assert (answer.status_code, "set-cookie" in answer.headers) == (503, False)
+    assert Sessions(door.home).of("jane") == ()
+
+
+def test_a_name_that_was_locked_during_the_check_is_locked(
+    door: FrontDoor, declare_people: Declare, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare_people(PEOPLE)
+    login = door.app._app._login  # type: ignore[attr-defined]
+
+    def check(name: str, password: str) -> bool:
+        for _ in range(6):
+            login._lockout.failed(name)
+        return True
+
+    monkeypatch.setattr(login._passwords, "is_right", check)
+    answer = door.log_in(door.browser(), "jane")
+    assert (answer.status_code, "set-cookie" in answer.headers) == (429, False)
 
 
 def test_whose_roles_are_withdrawn_during_the_login_is_refused(
