@@ -8,7 +8,8 @@ import hashlib
 import json
 import sqlite3
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from base64 import b64decode
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from factory_resources.ledger.factory_verify import (
     verify_path,
 )
 from factory_resources.ledger.ledger import Ledger
+from factory_resources.security.personal_keys import PersonalKey
 from tests.factory_resources.ledger import trees
 from tests.recorded_home.make import unpack
 
@@ -109,6 +111,24 @@ def problems_with(home: Path, entries: list[dict[str, Any]]) -> list[str]:
     write_ledger(home / "ledger.db", [canonical(one) for one in entries], key)
     report, _ = verify_path(str(home), Expectation())
     return [str(problem) for problem in report.problems]
+
+
+def state_anew(
+    home: Path, entry: dict[str, Any], change: Callable[[Any], object], key: PersonalKey
+) -> None:
+    """Change the statement of an entry, sign it by a key, and let the entry name it."""
+    folder = home / "statements" / str(entry["pipeline"])
+    found = json.loads((folder / f"{entry['statement']}.json").read_bytes())
+    statement = json.loads(b64decode(found["payload"]))
+    change(statement)
+    payload = json.dumps(statement).encode()
+    kind = found["payloadType"]
+    message = f"DSSEv1 {len(kind)} {kind} {len(payload)} ".encode() + payload
+    signature = {"keyid": key.public, "sig": format_base64(key.sign(message))}
+    signed = {**found, "payload": format_base64(payload), "signatures": [signature]}
+    content = json.dumps(signed).encode()
+    entry |= {"statement": sha256(content), "key": key.public}
+    (folder / f"{entry['statement']}.json").write_bytes(content)
 
 
 def extract_home(folder: Path) -> Path:

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from tests.approvals import Factory, copy_factory, make_factory
-from tests.factory_resources.ledger.homes import problems_with, read_entries
+from factory_resources.security.personal_keys import load_key
+from tests.approvals import PASSPHRASE, Factory, copy_factory, make_factory
+from tests.factory_resources.ledger.homes import problems_with, read_entries, state_anew
 
 pytestmark = pytest.mark.slow
 
@@ -131,6 +132,51 @@ def test_no_changed_statement_makes_it_throw_or_is_believed(decided: Factory, ho
             entries = _entries(decided)
             _rewritten(home, entries, lambda one, n=name, v=value: one["predicate"].update({n: v}))  # type: ignore[misc]
             assert any("was not signed by the key" in one for one in problems_with(home, entries))
+
+
+def test_what_a_person_signed_is_what_the_entry_says(decided: Factory, home: Path) -> None:
+    key = load_key(decided.key("jane"), PASSPHRASE.encode)
+
+    def told(kind: str, change: Callable[[Any, Any], object], resigned: bool = True) -> list[str]:
+        entries = _entries(decided)
+        entry = next(one for one in entries if kind == one["kind"] or one.get(kind) is True)
+        if resigned:
+            state_anew(home, entry, lambda one: change(one, one["predicate"]), key)
+        else:
+            change(entry, None)
+        return problems_with(home, entries)
+
+    for kind, said, changed in (
+        ("approval", "the verdict is not", {"verdict": {"sha256": "0" * 64}}),
+        ("approval", "the version that serves is not", {"replaces": 7}),
+        ("approval", "was signed at another time", {"time": "2020-01-01T00:00:00Z"}),
+        ("approval", "what the statement is about", {"decision": "refused"}),
+        ("approval", "what the statement is about", {"log": "another.log"}),
+        ("approval", "what the statement is about", {"pipeline": "pears"}),
+        ("approval", "what the statement is about", {"version": 2}),
+        ("approval", "the person is not", {"person": {"salt": "00", "name": "bob"}}),
+        ("approval", "a damaged salt", {"person": {"salt": "x", "name": "jane"}}),
+        ("serving", "was signed at another time", {"time": "2020-01-01T00:00:00Z"}),
+        ("serving", "the version that serves is not", {"replaces": 7}),
+    ):
+        problems = told(kind, lambda _, predicate, new=changed: predicate.update(new))
+        assert any(said in one for one in problems), (changed, problems)
+    for said, change in (
+        ("a statement of another type", lambda one, _: one.update(predicateType="urn:x")),
+        ("the files of the statement", lambda one, _: one["subject"].pop()),
+    ):
+        assert any(said in one for one in told("approval", change)), said
+    for kind, said, changed in (
+        ("approval", "the verdict is not", {"verdict": "0" * 64}),
+        ("approval", "the SHA-256 of the graph is not", {"graph": "0" * 64}),
+        ("approval", "the version that serves is not", {"replaces": 7}),
+        ("approval", "the time of the signature is not", {"signed": "2020-01-01T00:00:00Z"}),
+        ("champion", "the version that served is not", {"replaced": 7}),
+        ("rollback", "the version that served is not", {"replaced": 7}),
+        ("serving", "the version that serves is not", {"version": 1}),
+    ):
+        problems = told(kind, lambda entry, _, new=changed: entry.update(new), resigned=False)
+        assert any(said in one for one in problems), (changed, problems)
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[" * 60_000, b"\xff", b'{"payload": 5}'])

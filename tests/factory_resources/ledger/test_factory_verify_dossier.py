@@ -139,6 +139,11 @@ def _other_entry(content: dict[str, Any]) -> None:
     content["entries"][number]["body"] = json.dumps({**body, "time": "2020-01-01T00:00:00Z"})
 
 
+def _entry_at_another_number(content: dict[str, Any]) -> None:
+    first, second = [*content["entries"]][:2]
+    content["entries"][first] = content["entries"][second]
+
+
 def _other_checkpoint(content: dict[str, Any]) -> None:
     lines = content["checkpoint"].split("\n")
     content["checkpoint"] = "\n".join([lines[0], str(int(lines[1]) + 1), *lines[2:]])
@@ -169,6 +174,10 @@ def _other_question(content: dict[str, Any]) -> None:
     asked["question"] = "May it be used on children?"
 
 
+def _other_time_of_signing(content: dict[str, Any]) -> None:
+    _signed_answer(content)["signed"] = "2020-01-01T00:00:00Z"
+
+
 def _other_person(content: dict[str, Any]) -> None:
     _signed_answer(content)["by"] = "bob"
 
@@ -182,6 +191,15 @@ def _plain_cell(content: dict[str, Any]) -> None:
     for table in content["facts"]:
         for row in table["rows"]:
             row[1:] = ["0.999"] * len(row[1:])
+
+
+def _cell_from_nowhere(content: dict[str, Any]) -> None:
+    rows = [row for table in content["facts"] for row in table["rows"]]
+    next(row for row in rows if type(row[-1]) is dict).append("0.999")
+
+
+def _source_from_nowhere(content: dict[str, Any]) -> None:
+    _first_value(content)["source"] = len(content["sources"])
 
 
 def _unrecorded_row(content: dict[str, Any]) -> None:
@@ -268,15 +286,19 @@ def _other_version_of_answer(content: dict[str, Any]) -> None:
         (_other_file, "the record"),
         (_other_leaf, "the leaf hash"),
         (_other_entry, "is not in the log"),
+        (_entry_at_another_number, "is of another one"),
         (_other_checkpoint, "signature"),
         (_no_entry, "is not in the dossier"),
         (_other_format, "is not a dossier of format 1"),
         (_other_text, "the text"),
         (_other_question, "the question"),
+        (_other_time_of_signing, "the time of the signature"),
         (_other_person, "the person"),
         (_unsigned_answer, "the entry"),
         (_no_cells, "has no valid 'rows'"),
         (_plain_cell, "a row has no value from a document"),
+        (_cell_from_nowhere, "'0.999' is from no document"),
+        (_source_from_nowhere, "is not in the dossier"),
         (_unrecorded_row, "a row has no value from a document"),
         (_not_evaluated, "apples@1 was evaluated (entry"),
         (_no_facts, "nothing is cited from source"),

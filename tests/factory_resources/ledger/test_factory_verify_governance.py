@@ -1,10 +1,7 @@
 """The verifier finds a signed answer that says, or rests on, something else than was signed."""
 
-import json
 import shutil
-from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +10,7 @@ import pytest
 from factory_resources.ledger.factory_verify import Expectation, verify_path
 from factory_resources.security.personal_keys import load_key
 from tests.approvals import PASSPHRASE, Factory, copy_factory, make_factory
-from tests.factory_resources.ledger.homes import problems_with, read_entries
+from tests.factory_resources.ledger.homes import problems_with, read_entries, state_anew
 from tests.pipelines import write_governance
 
 pytestmark = pytest.mark.slow
@@ -51,20 +48,7 @@ def _first(entries: Entries) -> dict[str, Any]:
 def _state_anew(signed: Factory, home: Path, change: Change, *, by: str) -> Entries:
     """Return the entries after the first statement was changed, and signed by somebody's key."""
     entries = read_entries(signed.home)
-    entry, folder = _first(entries), home / "statements" / "apples"
-    found = json.loads((folder / f"{entry['statement']}.json").read_bytes())
-    statement = json.loads(b64decode(found["payload"]))
-    change(statement)
-    payload = json.dumps(statement).encode()
-    kind = found["payloadType"]
-    message = f"DSSEv1 {len(kind)} {kind} {len(payload)} ".encode() + payload
-    key = load_key(signed.key(by), PASSPHRASE.encode)
-    signature = {"keyid": key.public, "sig": b64encode(key.sign(message)).decode()}
-    content = json.dumps(
-        {**found, "payload": b64encode(payload).decode(), "signatures": [signature]}
-    ).encode()
-    entry |= {"statement": sha256(content).hexdigest(), "key": key.public}
-    (folder / f"{entry['statement']}.json").write_bytes(content)
+    state_anew(home, _first(entries), change, load_key(signed.key(by), PASSPHRASE.encode))
     return entries
 
 
