@@ -1,6 +1,7 @@
 """The verifier is one file that needs Python 3.9 and `cryptography` and nothing else."""
 
 import ast
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from factory_resources.ledger import factory_verify
+from factory_resources.ledger.factory_verify import COSIGNATURE, VerificationReport, VerifierKey
 
 FILE = Path(factory_verify.__file__)
 
@@ -40,6 +42,7 @@ def test_importing_it_does_not_import_cryptography(tmp_path: Path) -> None:
         ["/nowhere"],
         [".", "--key", "no key"],
         [".", "--key", "name+00000000+AAAA"],
+        [".", "--key", str(VerifierKey("example.com/witness", COSIGNATURE, bytes(32)))],
         [".", "--policy", "/nowhere"],
         [".", "--since", "/nowhere"],
         [".", "--no-such-option"],
@@ -63,3 +66,14 @@ def test_a_mistake_in_the_call_is_told_in_one_line(
 def test_what_it_prints_cannot_control_a_terminal() -> None:
     finding = factory_verify.Finding("is \x1b[31mred\u202e", 3, "records/\udcff\n.json")
     assert str(finding) == "entry 3, records/\\udcff\\n.json: is \\x1b[31mred\\u202e"
+
+
+def test_of_many_problems_a_thousand_are_listed_and_all_are_counted() -> None:
+    report = VerificationReport()
+    for number in range(1_003):
+        report.problem("is missing", number)
+    lines = [*report.lines()]
+    assert len(lines) - len(report.cannot_prove) == 1 + 1_000 + 1 + 1
+    assert "problem: and 3 more" in lines
+    assert json.loads(report.json())["unlisted_problems"] == 3
+    assert not report.holds

@@ -19,6 +19,7 @@ from factory_resources.ledger.factory_verify import (
     digest_of,
     format_base64,
     leaf_hash,
+    node_hash,
     verify_path,
 )
 from tests.factory_resources.ledger.homes import (
@@ -220,6 +221,24 @@ def test_a_dossier_cites_a_document_once_and_single_values_of_it(tmp_path: Path)
     told = "\n".join(_problems(tmp_path, dossier=_dossier(**cited, facts=facts)))
     assert "'ledger/0': is in the sources twice" in told
     assert "what is at '' has parts" in told
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (entry("alarms", subject="alarms/q"), "is about another pipeline, 'q'"),
+        (entry("export", subject="export/q@1", pipeline="q", version=1), "another pipeline, 'q'"),
+        (entry("alarms", subject="alarms/p", version=2), "is about another version, '2'"),
+        (entry("serving", subject="serving/p", pipeline="p", version=2), "another version, '2'"),
+    ],
+)
+def test_a_dossier_cites_entries_about_its_version(tmp_path: Path, body: bytes, told: str) -> None:
+    note = _KEY.sign(2, node_hash(leaf_hash(_FIRST), leaf_hash(body)))
+    proof = format_proof(1, [leaf_hash(_FIRST)], note).decode()
+    source = {"path": "ledger/1", "sha256": sha256(body), "entry": 1, "leaf": leaf_hash(body).hex()}
+    cited = {"entries": {"1": {"body": body.decode(), "proof": proof}}, "sources": [source]}
+    problems = _problems(tmp_path, body, dossier=_dossier(**cited, size=2))
+    assert [one for one in problems if "--dossier: 'ledger/1'" in one and told in one], problems
 
 
 def test_a_stored_checkpoint_whose_size_is_a_text_is_answered(tmp_path: Path) -> None:
