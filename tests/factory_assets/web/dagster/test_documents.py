@@ -48,6 +48,8 @@ def test_an_operation_is_found_through_aliases_and_fragments(text: str) -> None:
         "{ version } type Other { a: Int }",
         "{ version }" + " " * 40_000,
         "{" + "a {" * 60 + "b" + "}" * 60 + "}",
+        "{ ...F " + "a {" * 30 + "...F" + "}" * 30 + "} "
+        "fragment F on Query {" + "a {" * 30 + "b" + "}" * 30 + "}",
         "{" + "a {" * 5_000 + "b" + "}" * 5_000 + "}",
         "{ a(b: " + "[" * 8_000 + "]" * 8_000 + ") }",
         "{" + " ".join(f"a{n}: version" for n in range(MAX_ROOTS + 1)) + "}",
