@@ -99,6 +99,12 @@ def _of_day(what: str, **changed: object) -> bytes:
     return entry(f"predictions_{what}", **{**day, **changed})
 
 
+def _declared(**rule: object) -> bytes:
+    """Return the entry of a declaration that asks for an approval."""
+    asked = {"by": "approver", "signatures": 1, "seconds": 5, "four_eyes": False, **rule}
+    return entry("declaration", subject="declaration/p", sha256="0" * 64, approval=asked)
+
+
 _ERASED_OUTCOMES = {"pipeline": "p", "subject": "outcomes_erased/p", "erasure": "e"}
 _NO_OUTCOME = "erases what is not the number of an outcome"
 _SUBJECT = "the subject is not what the entry says"
@@ -108,6 +114,8 @@ _SUBJECT = "the subject is not what the entry says"
     ("body", "told"),
     [
         (_FIRST, "begins another ledger"),
+        (_declared(signatures=0), "has no valid 'approval'"),
+        (_declared(seconds=0), "has no valid 'approval'"),
         (_answers(count=0), "is of too many records, or none"),
         (_answers(count=1_000_001), "is of too many records, or none"),
         (_answers(count=1, subject="predictions/x"), _SUBJECT),
@@ -129,21 +137,25 @@ def test_an_odd_entry_is_told(tmp_path: Path, body: bytes, told: str) -> None:
     assert [one for one in problems if one.startswith("entry 1") and told in one], problems
 
 
+_NO_LEDGER = "does not begin a ledger"
+
+
 @pytest.mark.parametrize(
-    "changed",
+    ("changed", "told"),
     [
-        {"kind": "run"},
-        {"origin": "another.log"},
-        {"key": str(VerifierKey(_KEY.name, COSIGNATURE, _KEY.public.public))},
+        ({"kind": "run"}, _NO_LEDGER),
+        ({"origin": "another.log"}, _NO_LEDGER),
+        ({"key": str(VerifierKey(_KEY.name, COSIGNATURE, _KEY.public.public))}, _NO_LEDGER),
+        ({"format": 2}, "begins a ledger of a newer format; use a newer verifier"),
     ],
 )
 def test_a_ledger_begins_with_its_name_and_the_key_of_a_log(
-    tmp_path: Path, changed: dict[str, str]
+    tmp_path: Path, changed: dict[str, Any], told: str
 ) -> None:
     first = canonical({**json.loads(_FIRST), **changed})
     write_ledger(tmp_path / "ledger.db", [first], _KEY)
     report, _ = verify_path(str(tmp_path), Expectation())
-    assert "entry 0: does not begin a ledger" in [str(one) for one in report.problems]
+    assert f"entry 0: {told}" in [str(one) for one in report.problems]
 
 
 def test_what_is_computed_is_computed_from_something(tmp_path: Path) -> None:
