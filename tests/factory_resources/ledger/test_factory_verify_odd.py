@@ -14,6 +14,8 @@ from factory_resources.ledger.factory_verify import (
     STATEMENT_PAYLOAD,
     STATEMENT_TYPE,
     Expectation,
+    InvalidError,
+    TrustPolicy,
     VerifierKey,
     canonical,
     digest_of,
@@ -156,6 +158,18 @@ def test_a_ledger_begins_with_its_name_and_the_key_of_a_log(
     write_ledger(tmp_path / "ledger.db", [first], _KEY)
     report, _ = verify_path(str(tmp_path), Expectation())
     assert f"entry 0: {told}" in [str(one) for one in report.problems]
+
+
+@pytest.mark.parametrize("content", [b"\n" * 1_000, b"#" * (512 * 1024 + 1)])
+def test_a_policy_of_too_many_lines_or_bytes_is_refused(content: bytes) -> None:
+    with pytest.raises(InvalidError, match="the policy is too long"):
+        TrustPolicy.parse(content)
+
+
+def test_no_more_witnesses_count_than_can_be_looked_for(tmp_path: Path) -> None:
+    keys = [VerifierKey(f"w{number}", COSIGNATURE, bytes(32)) for number in range(1_001)]
+    bodies = [entry("key", role="witness", action="added", key=str(key)) for key in keys]
+    assert _problems(tmp_path, *bodies) == ["entry 1001: is one of more than 1000 witnesses"]
 
 
 def test_what_is_computed_is_computed_from_something(tmp_path: Path) -> None:
