@@ -81,12 +81,17 @@ class InferenceRequest:
             require_distinct_keys(head)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise malformed(f"the request is not one of the protocol: {error}", _INPUTS) from error
-        known = {entry["name"] for entry in outputs_of(call.served)}
-        for output in self._asked.outputs or ():
-            if output.name not in known:
-                raise malformed(
-                    f"there is no output {output.name!r}", f"outputs are: {', '.join(known)}"
-                )
+        known = [entry["name"] for entry in outputs_of(call.served)]
+        given = self._asked.outputs
+        self._wanted = [*map(_Output, known)] if given is None else given
+        left = set(known)
+        for output in self._wanted:
+            if output.name not in left:
+                # With one output thousands of times, an answer would take gigabytes.
+                twice = f"output {output.name!r} is asked for twice"
+                what = twice if output.name in known else f"there is no output {output.name!r}"
+                raise malformed(what, f"outputs are: {', '.join(known)}")
+            left.remove(output.name)
         self.rows = _columns(self._asked.inputs, raw, call.served, limits)
 
     def encode(
@@ -94,17 +99,12 @@ class InferenceRequest:
     ) -> tuple[bytes, dict[bytes, bytes]]:
         """Return the body of the answer, and its headers if tensors follow in binary."""
         by_default = bool(self._asked.parameters.get("binary_data_output"))
-        wanted = self._asked.outputs
-        names = (
-            [o["name"] for o in outputs_of(call.served)]
-            if wanted is None
-            else [o.name for o in wanted]
-        )
-        binary = {o.name for o in wanted or () if o.parameters.get("binary_data", by_default)} or (
-            set(names) if by_default and wanted is None else set()
-        )
         raw: list[bytes] = []
-        outputs = [_encoded(n, _output(n, call.served, scored), n in binary, raw) for n in names]
+        outputs = []
+        for one in self._wanted:
+            binary = bool(one.parameters.get("binary_data", by_default))
+            values = _output(one.name, call.served, scored)
+            outputs.append(_encoded(one.name, values, binary, raw))
         number = ids.text(identifier)
         head = msgspec.json.encode(
             {
@@ -117,10 +117,7 @@ class InferenceRequest:
         )
         if not raw:
             return head, {}
-        headers = {
-            LENGTH: str(len(head)).encode(),
-            b"content-type": b"application/octet-stream",
-        }
+        headers = {LENGTH: str(len(head)).encode(), b"content-type": b"application/octet-stream"}
         return b"".join([head, *raw]), headers
 
 

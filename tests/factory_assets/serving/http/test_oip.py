@@ -215,6 +215,14 @@ def test_bytes_behind_the_last_tensor_are_refused(served: ServedModel) -> None:
     assert "1 bytes follow the last tensor" in line_of(error)
 
 
+def test_an_output_is_asked_for_once(served: ServedModel) -> None:
+    outputs = [{"name": "probabilities"}] * 2
+    body = {"inputs": [tensor("steps", "INT64", 1, data=[1])], "outputs": outputs}
+    with pytest.raises(HttpError) as error:
+        InferenceRequest(call_of(served, body, "oip"), Limits())
+    assert "output 'probabilities' is asked for twice" in line_of(error)
+
+
 @pytest.mark.parametrize("binary", [False, True])
 def test_an_answer_has_the_outputs_that_the_description_names(
     binary: bool, served: ServedModel
