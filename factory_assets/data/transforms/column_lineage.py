@@ -169,7 +169,8 @@ class _SourceColumns:
 def query_origins(sql: str, dialect: str) -> Origins:
     """Return the `table.column`s from which each column of a query's result is computed.
 
-    Columns that cannot be found in the text of the query, such as those of `*`, are left out.
+    Columns that cannot be found in the text of the query, such as those of `*`, are left out; all
+    are if it is nested some sixty levels deep.
     """
     from sqlglot import exp
     from sqlglot.errors import SqlglotError
@@ -177,7 +178,7 @@ def query_origins(sql: str, dialect: str) -> Origins:
 
     try:
         nodes = lineage(None, sql, {}, dialect=dialect)
-    except SqlglotError:
+    except (SqlglotError, RecursionError):
         return {}
     origins: Origins = {}
     for name, node in nodes.items():

@@ -139,6 +139,7 @@ def test_renamed_columns_of_a_join_are_traced_to_its_table() -> None:
         ("SELECT * FROM readings", "sqlite", {}),
         ("SELECT x FROM a, b", "postgres", {}),
         ("no sql at all (", "postgres", {}),
+        (f"SELECT {'coalesce(x, ' * 300}0{')' * 300} AS x FROM a", "postgres", {}),
     ],
 )
 def test_query_columns_are_traced_to_their_tables(
