@@ -12,10 +12,15 @@ from pathlib import Path
 
 from factory_assets.serving.edge import score
 from factory_assets.serving.edge.chain import EdgeLog, LogLine, read_log
-from factory_assets.serving.edge.logged_answers import answer_record, pack_as_it_says, pack_in
+from factory_assets.serving.edge.logged_answers import (
+    NO_ANSWER,
+    answer_record,
+    entry_of,
+    pack_as_it_says,
+    pack_in,
+)
 from factory_resources.errors import RefusedError, StorageError, UnknownNameError
 from factory_resources.home.home import Home
-from factory_resources.ledger.ledger import Ledger
 from factory_resources.ledger.prediction_entries import EdgePacked
 from factory_resources.prediction_log.record import PredictionRecord
 
@@ -81,7 +86,7 @@ def _find(file: Path, pack: EdgePacked, written: str) -> CarriedAnswer:
         )
     try:
         record = answer_record(line, pack)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except NO_ANSWER as error:
         raise StorageError(
             f"line {line.number} is not an answer of this program",
             where=str(file),
@@ -101,15 +106,13 @@ def _pack_of(file: Path, home: Home) -> EdgePacked:
     try:
         with file.open("rb") as opened:
             named = json.loads(opened.readline())["prev"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         named = ""
-    ledger = Ledger(home)
-    subject = EdgePacked.subject_of(pack=named)
-    found = ledger.latest(EdgePacked, subject) if ledger.exists else None
-    if found is None:
+    pack = entry_of(named, home)
+    if pack is None:
         raise RefusedError(
             "its first line names no pack of this factory",
             where=str(file),
             remedy=f"put {score.CONTRACT} of the pack beside it, or ask the factory that packed it",
         )
-    return found[1]
+    return pack

@@ -31,6 +31,9 @@ PROGRAM = "score.py"
 CALLER, SHOWN = "edge ", 12
 """The caller of an answer that came home is this word and so many characters of the pack."""
 
+NO_ANSWER = (KeyError, TypeError, AttributeError, ValueError, RecursionError)
+"""Raised by a line that is not an answer of the program."""
+
 TIMES = 4_102_444_800_000_000
 """Microseconds from 1970 to 2100: the holder of a key may write anything."""
 
@@ -51,16 +54,22 @@ def pack_in(folder: Path, home: Home) -> EdgePacked:
             where=str(path),
             remedy="name the folder of a pack",
         ) from error
-    ledger = Ledger(home)
-    subject = EdgePacked.subject_of(pack=identity)
-    found = ledger.latest(EdgePacked, subject) if ledger.exists else None
-    if found is None:
+    pack = entry_of(identity, home)
+    if pack is None:
         raise RefusedError(
             f"the ledger has no pack with this {score.CONTRACT}",
             where=str(folder),
             remedy="bring the log to the factory that packed it, with its files unchanged",
         )
-    return found[1]
+    return pack
+
+
+def entry_of(identity: str, home: Home) -> EdgePacked | None:
+    """Return what the ledger says of a pack; None if this home did not write it."""
+    ledger = Ledger(home)
+    subject = EdgePacked.subject_of(pack=identity)
+    found = ledger.latest(EdgePacked, subject) if ledger.exists else None
+    return found[1] if found else None
 
 
 def pack_as_it_says(folder: Path) -> EdgePacked:
@@ -86,7 +95,7 @@ def pack_as_it_says(folder: Path) -> EdgePacked:
     except OSError as error:
         what = f"{Path(error.filename).name} cannot be read ({error.strerror})"
         raise StorageError(what, where=str(folder), remedy="name the folder of a pack") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         what = "this is not the contract of a pack"
         raise StorageError(what, where=str(path), remedy="name the folder of a pack") from error
 
@@ -95,7 +104,7 @@ def answer_record(line: LogLine, pack: EdgePacked) -> PredictionRecord:
     """Return what is logged of an answer.
 
     Raises:
-        KeyError, TypeError, AttributeError, ValueError: the line is not an answer of the program.
+        NO_ANSWER: the line is not an answer of the program.
     """
     content = line.content
     if "rules" in content:

@@ -14,7 +14,13 @@ from pathlib import Path
 
 from factory_assets.serving.edge import score
 from factory_assets.serving.edge.chain import EdgeLog, LogLine, read_log
-from factory_assets.serving.edge.logged_answers import PROGRAM, TIMES, answer_record, pack_in
+from factory_assets.serving.edge.logged_answers import (
+    NO_ANSWER,
+    PROGRAM,
+    TIMES,
+    answer_record,
+    pack_in,
+)
 from factory_resources.errors import UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.ledger.ledger import Ledger
@@ -121,7 +127,7 @@ def _records(
         try:
             identifier = ids.parse(line.content["id"])
             record = answer_record(line, pack)
-        except (KeyError, TypeError, AttributeError, ValueError, UnknownNameError):
+        except (*NO_ANSWER, UnknownNameError):
             identifier, record = b"", None
         if record is None or not _is_request(identifier) or identifier in records:
             findings.append(f"line {line.number} is not an answer of this program")

@@ -120,8 +120,11 @@ def test_a_log_of_another_factory_or_none_is_refused(edge: Edge, tmp_path: Path)
     name = edge.answer(5)[0]
     strange = tmp_path / "strange.jsonl"
     strange.write_text('{"seq": 1, "prev": "' + "ab" * 32 + '"}\n')
+    nested = tmp_path / "nested.jsonl"
+    nested.write_bytes(b"[" * 100_000)
     cases: list[tuple[Path, type[FactoryError], str]] = [
         (strange, RefusedError, "its first line names no pack of this factory"),
+        (nested, RefusedError, "its first line names no pack of this factory"),
         (tmp_path / "none.jsonl", StorageError, "there is no such log"),
     ]
     for path, kind, line in cases:

@@ -292,10 +292,15 @@ def test_a_log_that_was_written_anew_with_the_key_is_told(edge: Edge) -> None:
     assert edge.receive().findings == received.findings
 
 
+def _nested(levels: int) -> Any:
+    return {"a": _nested(levels - 1)} if levels else 0
+
+
 @pytest.mark.parametrize(
     "record",
     [
         {},
+        {"prediction": "1", "input": {"code": _nested(450)}},
         {"prediction": "1", "probabilities": 7},
         {"rules": None},
         {"prediction": "1", "time": 10**22},
