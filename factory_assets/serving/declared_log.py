@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Literal
 
 from factory_assets.serving.logged_keys import LoggedKey, declared_keys
 from factory_assets.spec import Column, Pipeline
-from factory_resources.errors import FactoryError
 from factory_resources.home.home import Home
 
 if TYPE_CHECKING:
@@ -66,8 +65,10 @@ def keys_of(pipeline: str) -> tuple[LoggedKey, ...]:
     Raises:
         DeclarationError: its declaration does not load.
     """
-    declared = _loaded(pipeline)
-    return declared_keys(declared.spec) if declared else ()
+    from factory_assets.declarations.loader import folders_by_name, load_pipeline
+
+    folder = folders_by_name().get(pipeline)
+    return declared_keys(load_pipeline(folder).spec) if folder else ()
 
 
 def kept_days(pipeline: str) -> int:
@@ -80,14 +81,6 @@ def kept_days(pipeline: str) -> int:
 
 
 def _declared(pipeline: str) -> Pipeline | None:
-    try:
-        return _loaded(pipeline)
-    except FactoryError:
-        return None
+    from factory_assets.declarations.loader import pipeline_named
 
-
-def _loaded(pipeline: str) -> Pipeline | None:
-    from factory_assets.declarations.loader import folders_by_name, load_pipeline
-
-    folder = folders_by_name().get(pipeline)
-    return load_pipeline(folder) if folder else None
+    return pipeline_named(pipeline)

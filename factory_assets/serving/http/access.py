@@ -6,21 +6,15 @@ Making tokens belongs in `factory_resources.security.tokens`, finding out who op
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 from math import ceil
-from typing import TYPE_CHECKING
 
 from factory_assets.serving.http.errors import HttpError
 from factory_assets.serving.http.limits import RateLimit
 from factory_resources.security.peer_user import Peer
 from factory_resources.security.request_guard import host_name
 from factory_resources.security.tokens import Token, Tokens
-
-if TYPE_CHECKING:
-    from factory_assets.serving.online.served_model import ServedModel
-    from factory_resources.prediction_log.protection import Protection
-
 
 _OPEN = ("/healthz", "/readyz", "/ping", "/v2/health/live", "/v2/health/ready")
 """What a load balancer asks without a token."""
@@ -54,7 +48,6 @@ class Access:
         hosts: the names by which the server may be addressed; empty for any, as with a token that a
             page of another site does not have.
         required: whether everybody needs a token, although there is none.
-        protect: returns what hides sensitive values of a model in the log.
     """
 
     def __init__(
@@ -63,11 +56,9 @@ class Access:
         *,
         hosts: Collection[str],
         required: bool,
-        protect: Callable[[ServedModel], Protection | None],
     ) -> None:
         self._tokens, self._hosts, self._required = tokens, frozenset(hosts), required
         self._rates: dict[str, RateLimit] = {}
-        self.protection = protect
 
     def require_origin(self, headers: dict[bytes, bytes]) -> None:
         """Refuse a page of another site, and a name that this machine does not have.
@@ -118,14 +109,10 @@ class Access:
         Raises:
             HttpError: status 401, the page needs a valid token; or 429, it is used too often.
         """
-        if self._is_open_to(peer):
-            return PageReader(None)
-        if path in _OPEN:
+        if path in _OPEN and not self._is_open_to(peer):
             token = self._shown(headers)
             return PageReader(token) if token else None
-        token = self._token(headers)
-        self._require_rate(token)
-        return PageReader(token)
+        return PageReader(self.token(headers, peer))
 
     def _is_open_to(self, peer: Peer) -> bool:
         return not self._required and not self._tokens.required and peer.is_own

@@ -5,7 +5,6 @@ Requests for predictions are answered here, without a framework; `pages` holds e
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections import Counter
@@ -24,7 +23,7 @@ from factory_assets.serving.http.champions import Champions
 from factory_assets.serving.http.durable import DurableLog
 from factory_assets.serving.http.errors import HttpError, unavailable
 from factory_assets.serving.http.feedback import FeedbackDesk
-from factory_assets.serving.http.limits import Limits
+from factory_assets.serving.http.limits import LimitedThread, Limits
 from factory_assets.serving.http.metrics import Metrics
 from factory_assets.serving.http.oip import InferenceRequest
 from factory_assets.serving.http.records import record_of
@@ -98,7 +97,10 @@ class PredictionApp:
     ) -> None:
         self._champions, self._log, self._access = champions, log, access
         self._metrics, self._limits, self._pages = metrics, limits, pages
-        self._engine_thread, self._feedback = engine_thread, feedback
+        self._feedback = feedback
+        self._engines = LimitedThread(
+            engine_thread, limits.waiting, "too many requests wait for the engine"
+        )
         self._ids = ids.PredictionIds()
         self._beside_champion = AnswersBeside(
             self._answer,
@@ -110,7 +112,6 @@ class PredictionApp:
             engine_thread,
         )
         self._active = 0
-        self._waiting = 0
 
     @property
     def active(self) -> int:
@@ -198,32 +199,35 @@ class PredictionApp:
 
     async def _answer(self, call: Call) -> tuple[bytes, Headers]:
         """Read the rows, score them, log the answer, and return it when it is durable."""
+        request, several, partial, explain = None, False, False, False
         if call.protocol == "plain":
             rows, several = read_rows(call.body, call.served.decoder, self._limits)
             call.require_parameters({"partial", "explain"})
             partial, explain = call.flag("partial"), call.flag("explain")
-            scored = await self._score(call, rows, partial=partial, in_thread=explain)
-            moved = None
-            if explain:
-                moved = await self._in_thread(lambda: explanations(call.served, scored))
-            record = await self._record(call, rows, scored)
-            # Ids are logged in their order: nothing may be awaited until this one is.
-            identifier = self._ids.take(len(rows))
-            body = plain.encode(call, rows, scored, identifier, several=several, moved=moved)
-            return await self._remembered(call, record, len(scored.rows), identifier, body, {})
-        if call.protocol == "mlflow":
+        elif call.protocol == "mlflow":
             rows = invocations.read(call, self._limits)
-            scored = await self._score(call, rows)
-            record = await self._record(call, rows, scored)
-            identifier = self._ids.take(len(rows))
+        else:
+            request = InferenceRequest(call, self._limits)
+            rows = request.rows
+        scored = await self._score(call, rows, partial=partial, in_thread=explain)
+        moved = None
+        if explain:
+            moved = await self._engines.run(lambda: explanations(call.served, scored))
+        record = await self._record(call, rows, scored)
+        # Ids are logged in their order: nothing may be awaited until this one is.
+        identifier, more = self._ids.take(len(rows)), Headers()
+        if request:
+            body, more = request.encode(call, scored, identifier)
+        elif call.protocol == "mlflow":
             body = invocations.encode(call, scored, identifier)
-            return await self._remembered(call, record, len(scored.rows), identifier, body, {})
-        request = InferenceRequest(call, self._limits)
-        scored = await self._score(call, request.rows)
-        record = await self._record(call, request.rows, scored)
-        identifier = self._ids.take(len(request.rows))
-        body, more = request.encode(call, scored, identifier)
-        return await self._remembered(call, record, len(scored.rows), identifier, body, more)
+        else:
+            body = plain.encode(call, rows, scored, identifier, several=several, moved=moved)
+        # A person may have stopped it while the request waited.
+        self._champions.require_not_stopped(call.served.pipeline)
+        call.answer = identifier
+        await self._log.write(identifier, record)
+        self._metrics.answered(call, len(scored.rows))
+        return body, more
 
     def _read(self, call: Call) -> RequestRows:
         """Return the rows of a request, as its version reads them."""
@@ -252,12 +256,14 @@ class PredictionApp:
     async def _outputs(self, call: Call, rows: RequestRows, in_thread: bool) -> ScoredRequest:
         try:
             if in_thread:
-                return await self._in_thread(lambda: _timed(call, lambda: rows.score(call.served)))
+                return await self._engines.run(
+                    lambda: _timed(call, lambda: rows.score(call.served))
+                )
             return _timed(call, lambda: rows.score(call.served))
         except UndecidedError:
             pass
         try:
-            return await self._in_thread(
+            return await self._engines.run(
                 lambda: _timed(call, lambda: call.served.score(rows.objects()))
             )
         except StorageError:
@@ -268,34 +274,12 @@ class PredictionApp:
         except FactoryError as error:
             raise HttpError(422, "contract", str(error)) from error
 
-    async def _in_thread(self, work: Callable[[], T]) -> T:
-        """Compute in the thread of the engines; if too much waits for it, refuse."""
-        if self._waiting >= self._limits.waiting:
-            raise HttpError(
-                429, "overload", "too many requests wait for the engine", "try again", retry=2
-            )
-        self._waiting += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._engine_thread, work)
-        finally:
-            self._waiting -= 1
-
     async def _record(self, call: Call, rows: RequestRows, scored: ScoredRequest) -> bytes:
         """Return what is logged; of many rows, the sensitive values are hidden beside the loop."""
-        protection = self._access.protection(call.served)
+        protection = call.served.protection
         if protection is None or len(rows) <= _ROWS_IN_LOOP:
             return record_of(call, rows, scored, protection)
-        return await self._in_thread(lambda: record_of(call, rows, scored, protection))
-
-    async def _remembered(
-        self, call: Call, record: bytes, rows: int, identifier: bytes, body: bytes, more: Headers
-    ) -> tuple[bytes, Headers]:
-        # A person may have stopped it while the request waited.
-        self._champions.require_not_stopped(call.served.pipeline)
-        call.answer = identifier
-        await self._log.write(identifier, record)
-        self._metrics.answered(call, rows)
-        return body, more
+        return await self._engines.run(lambda: record_of(call, rows, scored, protection))
 
     async def _remember_error(self, call: Call, error: HttpError) -> None:
         """Log a refused request without its rows: nobody may have promised what they hold."""

@@ -5,11 +5,10 @@ What can be recorded is decided in `serving.feedback`.
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
@@ -21,7 +20,7 @@ from factory_assets.serving.feedback.recorder import (
 from factory_assets.serving.http.access import Access
 from factory_assets.serving.http.call import read_body
 from factory_assets.serving.http.errors import HttpError, malformed
-from factory_assets.serving.http.limits import Limits
+from factory_assets.serving.http.limits import LimitedThread, Limits
 from factory_assets.serving.http.metrics import Metrics
 from factory_assets.serving.http.rows import parse_json, require_count
 from factory_resources.security.peer_user import Peer
@@ -30,8 +29,6 @@ from factory_resources.security.request_guard import Message, Receive
 PATH = "/feedback"
 
 _REMEDY = 'send {"id": "...", "outcome": ...}, or a list of them'
-
-T = TypeVar("T")
 
 _KEYS = ("id", "outcome", "observed")
 
@@ -53,8 +50,8 @@ class FeedbackDesk:
         thread: Executor,
     ) -> None:
         self._recorder, self._access, self._metrics = recorder, access, metrics
-        self._limits, self._thread = limits, thread
-        self._waiting = 0
+        self._limits = limits
+        self._thread = LimitedThread(thread, limits.waiting, "too many requests with outcomes wait")
 
     @staticmethod
     def is_asked(scope: Message) -> bool:
@@ -77,23 +74,11 @@ class FeedbackDesk:
         def may(pipeline: str) -> bool:
             return token is None or token.may_call(pipeline)
 
-        counts, answer = await self._in_thread(lambda: self._record(items, several, caller, may))
+        counts, answer = await self._thread.run(lambda: self._record(items, several, caller, may))
         self._metrics.fed_back(counts)
         if isinstance(answer, HttpError):
             raise answer
         return answer
-
-    async def _in_thread(self, work: Callable[[], T]) -> T:
-        """Run in the thread; if too much waits for it, refuse."""
-        if self._waiting >= self._limits.waiting:
-            raise HttpError(
-                429, "overload", "too many requests with outcomes wait", "try again", retry=2
-            )
-        self._waiting += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
-        finally:
-            self._waiting -= 1
 
     def _record(
         self, items: Sequence[Any], several: bool, caller: str, may: Callable[[str], bool]

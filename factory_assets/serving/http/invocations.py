@@ -15,7 +15,11 @@ from factory_assets.serving.http.errors import HttpError, malformed
 from factory_assets.serving.http.limits import Limits
 from factory_assets.serving.http.rows import parse_json, require_count, require_objects
 from factory_assets.serving.online.answers import predictions, regions
-from factory_assets.serving.online.request_rows import ObjectRequest, RequestRows
+from factory_assets.serving.online.request_rows import (
+    CompiledRequest,
+    ObjectRequest,
+    RequestRows,
+)
 from factory_assets.serving.online.served_model import ScoredRequest
 from factory_resources.prediction_log import ids
 from factory_resources.prediction_log.logged_rows import LOGGED_REGIONS
@@ -59,8 +63,6 @@ def read(call: Call, limits: Limits) -> RequestRows:
 
 def _recoded(call: Call, rows: list[dict[str, Any]]) -> RequestRows:
     """Return rows as the compiled contract has them, if they satisfy it."""
-    from factory_assets.serving.online.request_rows import CompiledRequest
-
     if call.served.compiled is None:
         return ObjectRequest(rows)
     kind = call.served.compiled.schema.row

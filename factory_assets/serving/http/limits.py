@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import dataclass
+from typing import TypeVar
+
+from factory_assets.serving.http.errors import HttpError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -53,3 +61,30 @@ class RateLimit:
             self._left -= 1
             return 0.0
         return (1 - self._left) / self._rate
+
+
+class LimitedThread:
+    """A thread beside the event loop, for which not too many requests wait.
+
+    Args:
+        most: how many wait, at most.
+        busy: what a request is told if too many do.
+    """
+
+    def __init__(self, thread: Executor, most: int, busy: str) -> None:
+        self._thread, self._most, self._busy = thread, most, busy
+        self._waiting = 0
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Compute in the thread.
+
+        Raises:
+            HttpError: status 429, too many requests wait for it.
+        """
+        if self._waiting >= self._most:
+            raise HttpError(429, "overload", self._busy, "try again", retry=2)
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        finally:
+            self._waiting -= 1

@@ -53,12 +53,8 @@ def record_of(
             # Beside the pixels that the model reads, a file may say who took it, and where.
             rows = ObjectRequest(result.read)
         status, count = 200, len(rows)
-        asked = (
-            rows.logged(served)
-            if protection is None
-            else _protected(served, rows, protection, started)
-        )
-        answered = _output(served, result)
+        asked = _protected(served, rows, protection, started) if protection else rows.logged(served)
+        answered = msgspec.json.encode(_content(served, result))
     record = _encode(
         PredictionRecord(
             time=started,
@@ -111,12 +107,8 @@ def shadow_record(
     )
 
 
-def _output(served: ServedModel, scored: ScoredRequest) -> bytes:
-    """Return the predictions and outputs of the scored rows as JSON, and which were refused."""
-    return msgspec.json.encode(_content(served, scored))
-
-
 def _content(served: ServedModel, scored: ScoredRequest) -> dict[str, Any]:
+    """Return the predictions and outputs of the scored rows, and which were refused."""
     content: dict[str, Any] = {"predictions": predictions(served, scored)}
     if served.model.classes:
         content["probabilities"] = scored.outputs.tolist()

@@ -33,7 +33,6 @@ from factory_assets.serving.http.listen import (
 )
 from factory_assets.serving.http.metrics import Metrics
 from factory_assets.serving.http.pages import Pages
-from factory_assets.serving.http.protections import Protections
 from factory_assets.serving.http.rollout_watch import RolloutWatch
 from factory_assets.serving.http.uvicorn_server import UvicornServer
 from factory_resources.errors import FactoryError, RefusedError
@@ -119,7 +118,6 @@ async def _serve(
             tokens,
             hosts=LOOPBACK if listen.is_private else (),
             required=not listen.is_private,
-            protect=Protections(home).of,
         )
         thread = resources.enter_context(ThreadPoolExecutor(1, "feedback"))
         recorder = OutcomeRecorder(home)

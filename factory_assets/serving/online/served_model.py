@@ -17,6 +17,7 @@ from factory_assets.ml.artifacts.onnx_model import OnnxModel
 from factory_assets.ml.features.columns import read_numbers, read_words
 from factory_assets.ml.features.images import Picture
 from factory_assets.ml.features.series import Series, lay_out, value_codes
+from factory_assets.serving.declared_log import protection_of
 from factory_assets.serving.logged_keys import LoggedKey, keys_beside, keys_of_row
 from factory_assets.serving.online import missing_inputs
 from factory_assets.serving.online.column_checks import ColumnChecks
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
     from factory_assets.serving.online.missing_inputs import Compared
     from factory_assets.serving.online.warm_engine import WarmEngine
+    from factory_resources.prediction_log.protection import Protection
 
 
 _MANY = 16
@@ -119,6 +121,15 @@ class ServedModel:
     def logged_columns(self) -> tuple[Column, ...]:
         """The columns whose values are logged."""
         return (*self.columns, *(key.column for key in self.keys))
+
+    @cached_property
+    def protection(self) -> Protection | None:
+        """What hides sensitive values in the log; None if no logged column is sensitive.
+
+        Raises:
+            StorageError: the key cannot be read or written.
+        """
+        return protection_of(self.pipeline, self.logged_columns, self._home)
 
     def logged_cells(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Return what is logged of a row; a caller may send more, which concerns nobody."""

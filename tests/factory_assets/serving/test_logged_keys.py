@@ -23,7 +23,6 @@ from factory_assets.serving.http.champions import Champions
 from factory_assets.serving.http.limits import Limits
 from factory_assets.serving.http.oip import InferenceRequest
 from factory_assets.serving.http.openapi import openapi
-from factory_assets.serving.http.protections import Protections
 from factory_assets.serving.http.records import record_of
 from factory_assets.serving.http.rows import read_rows
 from factory_assets.serving.logged_keys import declared_keys
@@ -127,7 +126,7 @@ def requested(served: ServedModel, home: Home, way: str, rows: Sequence[Mapping[
         given = InferenceRequest(call, Limits()).rows
     compiled = way in {"compiled", "oip"}
     result = given.score(served) if compiled else served.score(given.objects())
-    record = decode(record_of(call, given, result, Protections(home).of(served)))
+    record = decode(record_of(call, given, result, served.protection))
     return json.loads(record.output)["predictions"], logged_rows(record)
 
 

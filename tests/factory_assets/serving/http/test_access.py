@@ -17,7 +17,7 @@ DAY = timedelta(days=1)
 
 
 def access(home: Home, *, hosts: tuple[str, ...] = (), required: bool = False) -> Access:
-    return Access(Tokens(home), hosts=hosts, required=required, protect=lambda _: None)
+    return Access(Tokens(home), hosts=hosts, required=required)
 
 
 def bearer(text: str) -> dict[bytes, bytes]:

@@ -74,13 +74,11 @@ def ask(
     body: Any,
     query: str = "",
     full: StorageError | None = None,
-    protection: Any = None,
 ) -> tuple[int, Any]:
     """Return status and content of the reply to a request.
 
     Args:
         full: why nothing can be logged.
-        protection: hides sensitive values in the log.
     """
     champions: Any = SimpleNamespace(
         served={"p": served},
@@ -96,7 +94,6 @@ def ask(
     access: Any = SimpleNamespace(
         require_origin=lambda *_: None,
         caller=lambda *_, **__: "",
-        protection=lambda _: protection,
     )
     unused: Any = None
     log: Any = SimpleNamespace(write=write)
@@ -172,7 +169,7 @@ def test_the_log_has_what_was_joined(joined: ServedModel, machines: Path) -> Non
     ],
 )
 def test_the_sensitive_values_of_many_rows_are_hidden_while_others_are_answered(
-    path: str, body: Any, served: ServedModel
+    path: str, body: Any, served: ServedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads = list[threading.Thread]()
 
@@ -180,7 +177,8 @@ def test_the_sensitive_values_of_many_rows_are_hidden_while_others_are_answered(
         threads.append(threading.current_thread())
         return {"commitment": "0"}
 
-    status, _ = ask(served, path, body([ROW] * MANY), protection=SimpleNamespace(protect=protect))
+    monkeypatch.setattr(served, "protection", SimpleNamespace(protect=protect))
+    status, _ = ask(served, path, body([ROW] * MANY))
     assert (status, len(threads)) == (200, MANY)
     assert threading.current_thread() not in threads
 
