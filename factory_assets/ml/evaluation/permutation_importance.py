@@ -140,7 +140,8 @@ class _EncodedRows:
 
     def score(self) -> float | None:
         """Return the primary metric; None if it is undefined."""
-        return self._score(self._trained.outputs_of(self._arrays))
+        outputs = self._trained.outputs_of(self._arrays)
+        return self._test_set.primary_value(self._trained, outputs)
 
     def scores_if_shuffled(
         self, columns: Sequence[_Column], generator: np.random.Generator
@@ -153,7 +154,8 @@ class _EncodedRows:
             together = columns[start : start + size]
             shuffled = [self._shuffled(column, generator) for column in together]
             outputs = self._trained.outputs_of(_stacked(shuffled))
-            yield from map(self._score, np.split(outputs, len(together)))
+            for one in np.split(outputs, len(together)):
+                yield self._test_set.primary_value(self._trained, one)
 
     def _at_once(self) -> int:
         """Return how many times the rows are predicted in one call.
@@ -170,11 +172,6 @@ class _EncodedRows:
         order = generator.permutation(len(numbers))
         permuted = _permuted(numbers, column.numbers, order)
         return Arrays(permuted, _permuted(codes, column.codes, order), windows)
-
-    def _score(self, outputs: NDArray[np.float64]) -> float | None:
-        test_set, threshold = self._test_set, self._trained.description.threshold
-        metric = test_set.primary_metric
-        return test_set.score(outputs, threshold).metrics({metric}).get(metric)
 
 
 def _stacked(arrays: Sequence[Arrays]) -> Arrays:

@@ -42,9 +42,12 @@ def robustness(test_set: TestSet, trained: TrainedModel) -> tuple[Disturbed, ...
     results = []
     for kind, levels, disturb in kinds:
         for level in levels:
+            disturbed = (
+                disturb(test_set.test, trained, level, generator) for _ in range(declared.repeats)
+            )
             values = [
-                _score(test_set, trained, disturb(test_set.test, trained, level, generator))
-                for _ in range(declared.repeats)
+                test_set.primary_value(trained, trained.outputs(table, test_set.places))
+                for table in disturbed
             ]
             defined = [value for value in values if value is not None]
             if defined:
@@ -97,9 +100,3 @@ def with_gaps(
 def _ordering(trained: TrainedModel) -> tuple[str, ...]:
     series = trained.features.series
     return (series.by, series.order) if series else ()
-
-
-def _score(test_set: TestSet, trained: TrainedModel, table: pa.Table) -> float | None:
-    outputs = trained.outputs(table, test_set.places)
-    scored = test_set.score(outputs, trained.description.threshold)
-    return scored.metrics({test_set.primary_metric}).get(test_set.primary_metric)

@@ -112,6 +112,11 @@ class TestSet:
         description = model.description
         return self.score(self.outputs(model), description.threshold, description.regions)
 
+    def primary_value(self, model: TrainedModel, outputs: NDArray[Any]) -> float | None:
+        """Return the primary metric of a model's outputs; None if it is undefined."""
+        scored = self.score(outputs, model.description.threshold)
+        return scored.metrics({self.primary_metric}).get(self.primary_metric)
+
     def outputs(self, model: TrainedModel | OnnxModel) -> NDArray[np.float64]:
         """Return the outputs of a model for the judged rows: [rows, classes] or [rows]."""
         return model.outputs(self.test, self.places)

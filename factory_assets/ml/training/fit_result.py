@@ -72,16 +72,8 @@ def save_fit(fitted: FitResult, files: Path) -> None:
     """Write the model, its scored validation rows and how the training went into a folder."""
     (files / _MODEL).mkdir()
     save_trained(fitted.trained, files / _MODEL)
-    training = _Training(
-        history=fitted.history,
-        best_epoch=fitted.best_epoch,
-        threshold=fitted.scored.threshold,
-        stopped=fitted.stopped,
-        halved=fitted.halved,
-        rounds=fitted.rounds,
-        folds=fitted.folds,
-        refit=fitted.refit,
-    )
+    stored = {name: one for name, one in vars(fitted).items() if name in _Training.model_fields}
+    training = _Training(**stored, threshold=fitted.scored.threshold)
     (files / _TRAINING).write_text(training.model_dump_json(), encoding="utf-8")
     save_arrays({"truth": fitted.scored.truth, "outputs": fitted.scored.outputs}, files)
 
@@ -98,21 +90,10 @@ def load_fit(files: Path, folder: Path) -> FitResult:
     from factory_assets.ml.metrics.metrics import ScoredRows
 
     trained = read_trained(files / _MODEL, folder)
-    training = _Training.model_validate_json((files / _TRAINING).read_bytes())
-    arrays = load_arrays(files)
-    task, threshold = trained.target.task, training.threshold
-    scored = ScoredRows(task, arrays["truth"], arrays["outputs"], threshold)
-    return FitResult(
-        trained,
-        training.history,
-        training.best_epoch,
-        scored,
-        training.stopped,
-        training.halved,
-        training.rounds,
-        training.folds,
-        training.refit,
-    )
+    stored = dict(_Training.model_validate_json((files / _TRAINING).read_bytes()))
+    arrays, threshold = load_arrays(files), stored.pop("threshold")
+    scored = ScoredRows(trained.target.task, arrays["truth"], arrays["outputs"], threshold)
+    return FitResult(trained, scored=scored, **stored)
 
 
 def training_metrics(fitted: FitResult | Candidate) -> list[tuple[int, dict[str, float]]]:

@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from factory_assets.ml.models.base import Fit, FitContext
 from factory_assets.ml.models.kinds import model_class
-from factory_assets.ml.training.fit_tasks import FitExecutor, FitRows, FitTask
+from factory_assets.ml.training.fit_tasks import FitExecutor, FitRows
 from factory_assets.ml.training.fitting import fit_context
-from factory_assets.ml.training.preparation import TrainingData, read_training_data
+from factory_assets.ml.training.training_task import PreparedTraining, RowsTask
 from factory_assets.results.base import StageResult
 from factory_assets.results.training import Epoch
-from factory_assets.spec import Pipeline
 from factory_assets.spec.models import Network
-from factory_resources.home.home import Home
 from factory_resources.progress import Progress
 
 if TYPE_CHECKING:
@@ -29,31 +27,28 @@ if TYPE_CHECKING:
 _TRAINING = "training.json"
 
 
-class MemberTask(FitTask):
+class MemberTask(RowsTask):
     """One network of the declared ensemble."""
 
     kind: Literal["member"] = "member"
-    rows: FitRows
     number: int
     """Its index among the members."""
     rounds: int | None = None
     """As in `FitContext`; given, it learns from training and validation rows."""
-    checkpoints: Path | None = None
-    """As for `train`, for all members."""
     followed: bool = False
     """As in `FitContext`."""
 
-    @property
-    def shared(self) -> FitRows:
-        return self.rows
-
-    def prepare(self, pipeline: Pipeline, home: Home) -> MemberRows:
+    def run(self, prepared: PreparedTraining, files: Path, progress: Progress) -> None:
+        pipeline, ready = prepared.pipeline, prepared.ready
         model = pipeline.spec.training.model
-        _, ready = read_training_data(pipeline, self.rows.train, self.rows.validation, home, model)
-        return MemberRows(pipeline, ready, home)
-
-    def run(self, prepared: MemberRows, files: Path, progress: Progress) -> None:
-        fit = prepared.fit(self, progress)
+        cls = cast("type[NetworkModel]", model_class(model, pipeline.folder))
+        with prepared.home.scratch() as scratch:
+            plain = fit_context(pipeline, ready, model, scratch, progress, self.checkpoints)
+            rows = ready.rows if self.rounds is None else ready.all_rows
+            context = replace(
+                plain.weighted_for(rows.target), rounds=self.rounds, followed=self.followed
+            )
+            fit = cls.fit_member(context, self.number, rows, ready.validation)
         fit.model.save(files)
         training = _Training(history=fit.history, halved=fit.halved, rounds=fit.rounds)
         (files / _TRAINING).write_text(training.model_dump_json(), encoding="utf-8")
@@ -65,28 +60,6 @@ class _Training(StageResult):
     history: tuple[Epoch, ...]
     halved: bool
     rounds: int | None
-
-
-@dataclass(frozen=True)
-class MemberRows:
-    """The rows that every member is trained on."""
-
-    pipeline: Pipeline
-    ready: TrainingData
-    home: Home
-
-    def fit(self, task: MemberTask, progress: Progress) -> Fit:
-        """Train the member of a task."""
-        pipeline, ready = self.pipeline, self.ready
-        model = pipeline.spec.training.model
-        cls = cast("type[NetworkModel]", model_class(model, pipeline.folder))
-        with self.home.scratch() as scratch:
-            plain = fit_context(pipeline, ready, model, scratch, progress, task.checkpoints)
-            rows = ready.rows if task.rounds is None else ready.all_rows
-            context = replace(
-                plain.weighted_for(rows.target), rounds=task.rounds, followed=task.followed
-            )
-            return cls.fit_member(context, task.number, rows, ready.validation)
 
 
 @dataclass(frozen=True)

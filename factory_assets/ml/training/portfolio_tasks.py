@@ -14,55 +14,31 @@ from factory_assets.ml.models.base import FitContext, MemberFit
 from factory_assets.ml.models.kinds import model_class
 from factory_assets.ml.models.portfolio.blend import BlendModel
 from factory_assets.ml.models.portfolio.member import PortfolioRows
-from factory_assets.ml.training.fit_tasks import FitExecutor, FitRows, FitTask
+from factory_assets.ml.training.fit_tasks import FitExecutor, FitRows
 from factory_assets.ml.training.fitting import fit_context
-from factory_assets.ml.training.preparation import TrainingData, read_training_data
+from factory_assets.ml.training.training_task import PreparedTraining, RowsTask
 from factory_assets.spec import Pipeline
 from factory_assets.spec.models import Auto
-from factory_resources.home.home import Home
 from factory_resources.progress import Progress
 
 
-class PortfolioTask(FitTask):
+class PortfolioTask(RowsTask):
     """One fit of a member."""
 
     kind: Literal["portfolio"] = "portfolio"
-    rows: FitRows
     model: Auto
     """With all members that are tried."""
     fit: MemberFit
-    checkpoints: Path | None = None
-    """As for `train`, for all fits."""
 
-    @property
-    def shared(self) -> FitRows:
-        return self.rows
+    def fitted_model(self, pipeline: Pipeline) -> Auto:
+        return self.model
 
-    def prepare(self, pipeline: Pipeline, home: Home) -> PreparedPortfolio:
-        _, ready = read_training_data(
-            pipeline, self.rows.train, self.rows.validation, home, self.model
-        )
-        return PreparedPortfolio(pipeline, ready, home)
-
-    def run(self, prepared: PreparedPortfolio, files: Path, progress: Progress) -> None:
-        prepared.fit(self, files, progress)
-
-
-@dataclass(frozen=True)
-class PreparedPortfolio:
-    """The rows that every member is fitted on."""
-
-    pipeline: Pipeline
-    ready: TrainingData
-    home: Home
-
-    def fit(self, task: PortfolioTask, files: Path, progress: Progress) -> None:
-        """Do the fit of a task."""
-        pipeline, ready = self.pipeline, self.ready
-        cls = cast("type[BlendModel]", model_class(task.model, pipeline.folder))
-        with self.home.scratch() as scratch:
-            context = fit_context(pipeline, ready, task.model, scratch, progress, task.checkpoints)
-            PortfolioRows(cls.classes, context, ready.rows, ready.validation).fit(task.fit, files)
+    def run(self, prepared: PreparedTraining, files: Path, progress: Progress) -> None:
+        pipeline, ready = prepared.pipeline, prepared.ready
+        cls = cast("type[BlendModel]", model_class(self.model, pipeline.folder))
+        with prepared.home.scratch() as scratch:
+            context = fit_context(pipeline, ready, self.model, scratch, progress, self.checkpoints)
+            PortfolioRows(cls.classes, context, ready.rows, ready.validation).fit(self.fit, files)
 
 
 @dataclass(frozen=True)

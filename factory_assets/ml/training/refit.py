@@ -90,20 +90,10 @@ def fit_part(context: FitContext, ready: TrainingData) -> HeldOut:
 
     Of a portfolio, return the rows that its members were judged on.
     """
-    import numpy as np
-
     fit = fit_model(context, ready.rows, ready.validation)
     if fit.judged:
-        rows, truth = fit.judged.rows, ready.trained_truth
-        assert truth is not None
-        return HeldOut(
-            fit.judged.outputs,
-            np.concatenate([ready.rows.target, ready.validation.target])[rows],
-            np.concatenate([truth, ready.truth])[rows],
-            fit,
-            None,
-            places=rows,
-        )
+        rows = fit.judged.rows
+        return HeldOut(fit.judged.outputs, *_targets(ready, rows), fit, None, places=rows)
     outputs = fit.model.outputs(ready.validation.inputs)
     return HeldOut(outputs, ready.validation.target, ready.truth, fit, fit.rounds)
 
@@ -141,21 +131,27 @@ def _held_out(ready: TrainingData, fits: list[Fit], outputs: list[NDArray[Any]])
     """Return the rows of the folds so far, in the order of all rows."""
     import numpy as np
 
-    folds, truth = ready.folds, ready.trained_truth
+    folds = ready.folds
     assert folds is not None
-    assert truth is not None
     places = np.concatenate([np.flatnonzero(folds == fold) for fold in range(len(fits))])
     order = np.argsort(places)
     rows = places[order]
-    return HeldOut(
-        np.concatenate(outputs)[order],
-        np.concatenate([ready.rows.target, ready.validation.target])[rows],
-        np.concatenate([truth, ready.truth])[rows],
-        fits[0],
-        median_rounds(fit.rounds for fit in fits),
-        len(fits),
-        rows,
-    )
+    rounds = median_rounds(fit.rounds for fit in fits)
+    targets = _targets(ready, rows)
+    return HeldOut(np.concatenate(outputs)[order], *targets, fits[0], rounds, len(fits), rows)
+
+
+def _targets(ready: TrainingData, rows: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the target of rows as models learn it, and their truth as metrics read it.
+
+    Args:
+        rows: their positions among the training rows, then the validation rows.
+    """
+    import numpy as np
+
+    assert ready.trained_truth is not None
+    target = np.concatenate([ready.rows.target, ready.validation.target])
+    return target[rows], np.concatenate([ready.trained_truth, ready.truth])[rows]
 
 
 def fit_again(context: FitContext, ready: TrainingData, rounds: int | None) -> Fit:

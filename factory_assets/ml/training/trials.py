@@ -71,7 +71,9 @@ class TrialTask(FitTask):
         return self.rows
 
     def prepare(self, pipeline: Pipeline, home: Home) -> Trials:
-        return open_trials(pipeline, self.rows, home)
+        rows, model = self.rows, pipeline.spec.training.model
+        tables, ready = read_training_data(pipeline, rows.train, rows.validation, home, model)
+        return Trials(pipeline, rows, tables, ready, home)
 
     def named(self, progress: Progress) -> Progress:
         """Return a function that reports what the trial tells, with its number."""
@@ -82,7 +84,9 @@ class TrialTask(FitTask):
         if outcome.fitted and prepared.is_better(outcome.value, self.beats):
             save_fit(outcome.fitted, files)
         stored = replace(outcome, fitted=None)
-        (files / _OUTCOME).write_text(_StoredOutcome(**vars(stored)).model_dump_json())
+        (files / _OUTCOME).write_text(
+            _StoredOutcome(**vars(stored)).model_dump_json(), encoding="utf-8"
+        )
 
 
 @dataclass(frozen=True)
@@ -269,13 +273,6 @@ class Trials:
         """Return the metric, with the clip and asymmetry that `evaluate` declares for it."""
         scored = rows.as_declared(self.pipeline.spec.evaluate)
         return scored.metrics({self.metric}).get(self.metric)
-
-
-def open_trials(pipeline: Pipeline, rows: FitRows, home: Home) -> Trials:
-    """Read and prepare the rows of a search; raises like `read_training_data`."""
-    model = pipeline.spec.training.model
-    tables, ready = read_training_data(pipeline, rows.train, rows.validation, home, model)
-    return Trials(pipeline, rows, tables, ready, home)
 
 
 def dimensions(model: ModelSpec, tune: Tune) -> Space:
