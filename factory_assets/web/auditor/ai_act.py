@@ -7,8 +7,6 @@ It claims evidence, never conformity. Which evidence a point asks for belongs in
 from __future__ import annotations
 
 import re
-import threading
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +26,7 @@ from factory_assets.audit.requirements.catalogue import (
 from factory_assets.declarations.loader import load_pipeline
 from factory_assets.web.auditor.index import AuditIndex
 from factory_assets.web.auditor.open_questions import Change, last_change
+from factory_assets.web.auditor.remembered import Remembered
 from factory_resources.errors import UnknownNameError
 from factory_resources.home.home import Home
 
@@ -124,8 +123,7 @@ class ActReader:
 
     def __init__(self, home: Home, index: AuditIndex) -> None:
         self._home, self._index = home, index
-        self._lock = threading.Lock()
-        self._known: OrderedDict[tuple[str, int | None], tuple[Change, ActView]] = OrderedDict()
+        self._known = Remembered[tuple[str, int | None, Change], ActView](_REMEMBERED)
 
     def read(self, pipeline: str, version: int | None, folders: Mapping[str, Path]) -> ActView:
         """Return what is shown of a version.
@@ -142,16 +140,9 @@ class ActReader:
                 f"{pipeline} is not declared",
                 remedy="restore its declaration, or see its versions",
             )
-        change = last_change(folders[pipeline], self._home, self._index)
-        with self._lock:
-            known = self._known.get((pipeline, version))
-        if known is None or known[0] != change:
-            known = change, _act_view(folders[pipeline], version, self._home)
-            with self._lock:
-                self._known[pipeline, version] = known
-                while len(self._known) > _REMEMBERED:
-                    self._known.popitem(last=False)
-        return known[1]
+        folder = folders[pipeline]
+        key = pipeline, version, last_change(folder, self._home, self._index)
+        return self._known.get(key, lambda: _act_view(folder, version, self._home))
 
 
 def _act_view(folder: Path, version: int | None, home: Home) -> ActView:

@@ -244,10 +244,7 @@ class _Auditor:
     def _refuse(self, request: Request, reason: Any, text: str) -> Response:
         operation = f"{request.method} {request.url.path}"
         self._log.refused(reason, operation, visitor_of(request.scope))
-        return self._error(request, 403, text)
-
-    def _error(self, request: Request, status: int, text: str) -> Response:
-        return error_page(request, self._forms, status, text)
+        return error_page(request, self._forms, 403, text)
 
     def _page(self, request: Request, name: str, **values: Any) -> Response:
         with self.reader.index.reading() as log:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections import OrderedDict
 
 from pydantic import ValidationError
 
 from factory_assets.audit.erased import erasures_from
 from factory_assets.audit.influence_report import InfluenceReport
 from factory_assets.web.auditor.computing_turns import ComputingTurns
+from factory_assets.web.auditor.remembered import Remembered
 from factory_assets.web.auditor.verification import run_factory
 from factory_resources.errors import RefusedError
 from factory_resources.home.home import Home
@@ -23,7 +23,7 @@ class Influences:
     def __init__(self, home: Home) -> None:
         self._home = home
         self._turns = ComputingTurns("the influence on another answer is being computed", 60)
-        self._known: OrderedDict[tuple[str, ...], InfluenceReport] = OrderedDict()
+        self._known = Remembered[tuple[str, ...], InfluenceReport](_REMEMBERED)
 
     def of(self, answer: str, pipeline: str, version: int) -> InfluenceReport:
         """Return the training rows that moved an answer of a version.
@@ -35,12 +35,7 @@ class Influences:
         with self._turns.turn():
             # A row that was erased meanwhile must not be shown any more.
             erased = (one.erasure for one in erasures_from(pipeline, version, self._home))
-            key = (answer, *erased)
-            if key not in self._known:
-                self._known[key] = self._computed(answer)
-                while len(self._known) > _REMEMBERED:
-                    self._known.popitem(last=False)
-            return self._known[key]
+            return self._known.get((answer, *erased), lambda: self._computed(answer))
 
     def _computed(self, answer: str) -> InfluenceReport:
         words = ["trace", answer, "--influence", "--json", "--no-verify"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,11 +11,15 @@ from factory_assets.declarations import folders, governance
 from factory_assets.declarations.loader import load_pipeline
 from factory_assets.results.record_graph import RecordGraph
 from factory_assets.web.auditor.index import AuditIndex
+from factory_assets.web.auditor.remembered import Remembered
 from factory_assets.web.pages.pipeline_states import stamp_of
 from factory_resources.errors import FactoryError
 from factory_resources.home.file_stamp import FileStamp
 from factory_resources.home.home import Home
 from factory_resources.ledger.statements import statement_file
+
+_REMEMBERED = 1_000
+"""Versions."""
 
 Change = tuple[int, tuple[FileStamp | None, ...]]
 """The last entry about a pipeline, and the stamps of its files and of its signed statements."""
@@ -33,22 +36,15 @@ class OpenQuestions:
 
     def __init__(self, home: Home, index: AuditIndex) -> None:
         self._home, self._index = home, index
-        self._lock = threading.Lock()
-        self._known: dict[str, tuple[int, Change, int | None]] = {}
+        self._known = Remembered[tuple[str, int, Change], int | None](_REMEMBERED)
 
     def count(self, folder: Path, version: int, history: History) -> int | None:
         """Return how many of those that apply are not answered, or not any more.
 
         None if that cannot be read.
         """
-        name, change = folder.name, last_change(folder, self._home, self._index)
-        with self._lock:
-            known = self._known.get(name)
-        if known is None or known[:2] != (version, change):
-            known = version, change, self._counted(folder, version, history)
-            with self._lock:
-                self._known[name] = known
-        return known[2]
+        key = folder.name, version, last_change(folder, self._home, self._index)
+        return self._known.get(key, lambda: self._counted(folder, version, history))
 
     def _counted(self, folder: Path, version: int, history: History) -> int | None:
         try:

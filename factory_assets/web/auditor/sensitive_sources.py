@@ -7,9 +7,8 @@ in `source_view`.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterable
+from functools import cache
 
 from factory_assets.audit.trace.sources import Folders
 from factory_assets.data.privacy.sensitive_columns import sensitive_columns
@@ -36,9 +35,8 @@ class SensitiveSources:
 
     def __init__(self, home: Home, index: AuditIndex) -> None:
         self._home, self._index = home, index
-        self._lock = threading.Lock()
-        self._recorded: dict[tuple[str, int], frozenset[str]] = {}
-        self._stored: dict[Path, frozenset[str]] = {}
+        self._of_declaration = cache(lambda file: frozenset(sensitive_source_columns(file)))
+        self._of_version = cache(self._read)
 
     def of(self, pipelines: Iterable[str], folders: Folders) -> tuple[str, ...]:
         """Return the columns that a pipeline calls or called sensitive, as its sources call them.
@@ -59,46 +57,28 @@ class SensitiveSources:
                     remedy="restore its declaration to see the file here",
                 )
             declared = load_pipeline(folders[name])
-            found |= {*_named(declared.spec, sensitive_columns(declared))}
+            found |= _named(declared.spec, sensitive_columns(declared))
             for declaration in stored_declarations(name, self._home):
                 found |= self._of_declaration(declaration)
             for version in self._index.versions(name):
                 found |= self._of_version(name, version)
         return tuple(sorted(found))
 
-    def _of_declaration(self, declaration: Path) -> frozenset[str]:
-        with self._lock:
-            known = self._stored.get(declaration)
-        if known is None:
-            known = frozenset(sensitive_source_columns(declaration))
-            with self._lock:
-                self._stored[declaration] = known
-        return known
-
-    def _of_version(self, name: str, version: int) -> frozenset[str]:
-        with self._lock:
-            known = self._recorded.get((name, version))
-        if known is None:
-            known = frozenset(self._read(name, version))
-            with self._lock:
-                self._recorded[name, version] = known
-        return known
-
-    def _read(self, name: str, version: int) -> Iterator[str]:
+    def _read(self, name: str, version: int) -> frozenset[str]:
         registry = Registry(self._home)
         if registry.registered(name, version) is None or is_gone(self._home, name, version):
             # It was removed or erased, and its declaration with it.
-            return
+            return frozenset()
         registered = registry.version(name, version)
         if provenance_digest(registered, self._home) is None:
             # It is older than such records.
-            return
+            return frozenset()
         spec = read_provenance(registered, self._home).declaration
-        yield from _named(spec, (c.name for c in spec.ingest.contract.columns if c.sensitive))
+        return _named(spec, (c.name for c in spec.ingest.contract.columns if c.sensitive))
 
 
-def _named(spec: PipelineSpec, columns: Iterable[str]) -> Iterator[str]:
+def _named(spec: PipelineSpec, columns: Iterable[str]) -> frozenset[str]:
     sensitive, ingest = frozenset(columns), spec.ingest
     named = [one.source or one.name for one in ingest.contract.columns if one.name in sensitive]
     joins = [join.model_dump(mode="json") for join in ingest.joins.values()]
-    yield from names_in_sources(named, joins)
+    return names_in_sources(named, joins)

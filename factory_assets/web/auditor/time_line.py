@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -11,6 +10,7 @@ from factory_assets.results.base import result_as
 from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.web.auditor.index import AuditIndex, IndexedAct
 from factory_assets.web.auditor.records import CountedRecords
+from factory_assets.web.auditor.remembered import Remembered
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import ModelTrained, RunStarted, VerdictGiven
 from factory_resources.ledger.ledger import entry_in, latest_in
@@ -96,8 +96,7 @@ class TimeLines:
 
     def __init__(self, home: Home, index: AuditIndex) -> None:
         self._home, self._index = home, index
-        self._lock = threading.Lock()
-        self._lines: dict[tuple[str, int, int], VersionLine] = {}
+        self._lines = Remembered[tuple[str, int, int], VersionLine](_REMEMBERED)
         """By pipeline, version, and the entry with its last verdict."""
 
     def lines(self, log: Log, pipeline: str, versions: Iterable[int]) -> list[VersionLine]:
@@ -126,15 +125,7 @@ class TimeLines:
     def _line(self, log: Log, pipeline: str, version: int) -> VersionLine:
         verdicts = self._index.acts(pipeline, "verdict", version)
         key = (pipeline, version, verdicts[-1].number if verdicts else -1)
-        with self._lock:
-            known = self._lines.get(key)
-        if known is None:
-            known = self._read(log, pipeline, version, verdicts)
-            with self._lock:
-                if len(self._lines) >= _REMEMBERED:
-                    self._lines.clear()
-                self._lines[key] = known
-        return known
+        return self._lines.get(key, lambda: self._read(log, pipeline, version, verdicts))
 
     def _read(
         self, log: Log, pipeline: str, version: int, verdicts: Sequence[IndexedAct]

@@ -98,7 +98,7 @@ class MlflowApp:
             location = (b"location", f"{self._prefix}/".encode())
             await responses.send_text(send, b"", b"text/plain", 302, location)
         elif (method, path) == ("GET", page.START):
-            await responses.send_text(send, page.start_script(), b"text/javascript")
+            await responses.send_text(send, page.SCRIPT, b"text/javascript")
         else:
             is_below = scope["path"].startswith(f"{self._prefix}/")
             endpoint = find_endpoint(method, path) if is_below else None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 START = "/factory-start.js"
 
-_SCRIPT = b"""\
+SCRIPT = b"""\
 const toModels = () => {
   if (["", "#", "#/"].includes(location.hash)) location.replace("#/models");
 };
@@ -21,7 +21,8 @@ for (const [key, value] of Object.entries({
   "_mlflow_model_registry_promo_modal_dismissed": true,
 })) localStorage.setItem(`${key}_v1`, JSON.stringify(value));
 """
-"""Start at the models, with what the UI remembers of a person who closed its advertisements."""
+"""Runs before MLflow's own: start at the models, with what the UI remembers of a person who closed
+its advertisements."""
 
 _STYLE = """\
 html body :is([data-assistant-ui],
@@ -36,17 +37,12 @@ By `html body` it counts for more than the UI's own style, which comes later and
 """
 
 
-def start_script() -> bytes:
-    """Return the script that runs before MLflow's own."""
-    return _SCRIPT
-
-
 def index(folder: Path) -> bytes:
     """Return MLflow's page with our script and style before its own.
 
     Args:
         folder: of MLflow's built UI.
     """
-    page = (folder / "index.html").read_text()
+    page = (folder / "index.html").read_text("utf-8")
     ours = f'<script src=".{START}"></script><style>{_STYLE}</style>'
     return page.replace("<head>", f"<head>{ours}", 1).encode()

@@ -204,9 +204,7 @@ def test_our_script_sets_what_the_installed_ui_remembers(factory: MlflowSite) ->
 
     scripts = Path(mlflow.server.__file__).parent / "js" / "build" / "static" / "js"
     text = "".join(file.read_text() for file in scripts.glob("*.js"))
-    keys = [
-        line.split('"')[1] for line in page.start_script().decode().splitlines() if '  "' in line
-    ]
+    keys = [line.split('"')[1] for line in page.SCRIPT.decode().splitlines() if '  "' in line]
     assert len(keys) == 6
     assert [key for key in keys if key not in text] == []
 
