@@ -59,7 +59,6 @@ def predict(pipeline: Pipeline, file: Path, home: Home) -> pa.Table:
     from factory_assets.serving.batch_log import log_answers
 
     started = time.time_ns()
-
     version, model = load_verified_champion(pipeline.name, home)
     rows = rows_to_score(pipeline, model, file, home, keys=declared_keys(pipeline.spec))
     scored, overflowing = _score(model, rows.scorable)

@@ -46,9 +46,7 @@ def edge_contract(pipeline: str, model: OnnxModel) -> dict[str, Any]:
     _require_single_rows(pipeline, model)
     clean = narrowed_cleaning(model)
     columns = as_sensitive_as_declared(pipeline, needed_columns(model))
-    kinds: dict[str, Kind] = {}
-    for column in columns:
-        kinds[column.name.lower()] = _kind(pipeline, column)
+    kinds = {column.name.lower(): _kind(pipeline, column) for column in columns}
     with duckdb.connect(":memory:") as engine:
         rules, derived = _expressions(pipeline, clean, kinds, engine)
         described = [_described(column, model.ingest.missing, engine) for column in columns]

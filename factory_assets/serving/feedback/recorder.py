@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -70,6 +70,10 @@ class RefusedOutcomeError(Exception):
         self.pipeline = pipeline
 
 
+JudgedOutcome = Feedback | RefusedOutcomeError
+"""What can be recorded, or why it cannot."""
+
+
 class OutcomeRecorder:
     """Records outcomes in one home, used by one thread.
 
@@ -90,7 +94,7 @@ class OutcomeRecorder:
 
     def judge(
         self, sent: Sequence[SentOutcome], source: Source, caller: str, may: Callable[[str], bool]
-    ) -> list[Feedback | RefusedOutcomeError]:
+    ) -> list[JudgedOutcome]:
         """Return for each outcome what can be recorded, or why it cannot.
 
         Args:
@@ -104,7 +108,7 @@ class OutcomeRecorder:
         requests = {ids.request_of(one)[0] for one in parsed if isinstance(one, bytes)}
         facts = self._log.facts(requests)
         answered = self._answered(facts)
-        found: list[Feedback | RefusedOutcomeError] = []
+        found: list[JudgedOutcome] = []
         for one, identifier in zip(sent, parsed, strict=True):
             try:
                 if isinstance(identifier, RefusedOutcomeError):
@@ -136,14 +140,14 @@ class OutcomeRecorder:
             for one in judged
         ]
 
-    def store(self, judged: Sequence[Feedback | RefusedOutcomeError]) -> list[Decision]:
+    def store(self, judged: Sequence[JudgedOutcome]) -> list[Decision]:
         """Record what can be, and count the rest; return what each of those is.
 
         Raises:
             StorageError: nothing of it was recorded.
         """
         refused = Counter(one.pipeline for one in judged if isinstance(one, RefusedOutcomeError))
-        with self._faults():
+        with connection_faults(self._home, self.close):
             if self._opened is None:
                 self._opened = open_outcomes(self._home)
             good = [one for one in judged if isinstance(one, Feedback)]
@@ -159,9 +163,6 @@ class OutcomeRecorder:
             return self._targets.of(answer.pipeline, answer.version).read(value)
         except (WrongOutcomeError, ModelError) as error:
             raise RefusedOutcomeError(str(error), answer.pipeline) from error
-
-    def _faults(self) -> AbstractContextManager[None]:
-        return connection_faults(self._home, self.close)
 
 
 def _parsed(sent: SentOutcome) -> bytes | RefusedOutcomeError:

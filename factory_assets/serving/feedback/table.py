@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from factory_assets.serving.feedback.keys import KeyMatch, answers_by_key
 from factory_assets.serving.feedback.recorder import (
+    JudgedOutcome,
     OutcomeRecorder,
     RefusedOutcomeError,
     SentOutcome,
@@ -124,9 +125,7 @@ def record_from_table(
     )
 
 
-def _about_key(
-    judged: Feedback | RefusedOutcomeError, match: KeyMatch, key: str
-) -> Feedback | RefusedOutcomeError:
+def _about_key(judged: JudgedOutcome, match: KeyMatch, key: str) -> JudgedOutcome:
     if match.rows > 1:
         why = f"{match.rows:,} rows of one request have this value of {key!r}"
         return RefusedOutcomeError(f"{why}; name the one that is meant by its id")
@@ -136,9 +135,7 @@ def _about_key(
     return judged
 
 
-def _agreeing(
-    judged: Sequence[Feedback | RefusedOutcomeError],
-) -> list[Feedback | RefusedOutcomeError]:
+def _agreeing(judged: Sequence[JudgedOutcome]) -> list[JudgedOutcome]:
     """Refuse rows that say different things of one answer, and not when: none is the later one.
 
     Each time that they are sent, they would correct each other.
@@ -157,9 +154,7 @@ def _agreeing(
     ]
 
 
-def _reasons(
-    judged: Sequence[Feedback | RefusedOutcomeError], rows: Sequence[int]
-) -> Iterator[str]:
+def _reasons(judged: Sequence[JudgedOutcome], rows: Sequence[int]) -> Iterator[str]:
     for one, row in zip(judged, rows, strict=True):
         if isinstance(one, RefusedOutcomeError):
             yield f"row {row}: {one}"

@@ -112,7 +112,8 @@ async def read_body(receive: Receive, headers: dict[bytes, bytes], limits: Limit
             408, "timeout", f"the body did not arrive within {limits.seconds:g} s", "send it again"
         ) from error
     if size > limits.body:
-        raise _too_large(limits)
+        what = f"the body has more than {limits.body:,} bytes"
+        raise HttpError(413, "too_large", what, "send fewer rows at once")
     return b"".join(parts)
 
 
@@ -121,9 +122,3 @@ def _part(message: Message) -> bytes:
         raise HttpError(400, "malformed", "the caller went away")
     body: bytes = message.get("body", b"")
     return body
-
-
-def _too_large(limits: Limits) -> HttpError:
-    return HttpError(
-        413, "too_large", f"the body has more than {limits.body:,} bytes", "send fewer rows at once"
-    )

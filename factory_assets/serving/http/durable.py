@@ -23,11 +23,6 @@ class DurableLog:
         self._loop = asyncio.get_running_loop()
         self._waiting: list[asyncio.Future[None]] = []
 
-    @property
-    def waiting(self) -> int:
-        """How many answers wait until they are durable."""
-        return len(self._waiting)
-
     def write(self, identifier: bytes, record: bytes) -> asyncio.Future[None]:
         """Add a record; the result is there when it is durable.
 
@@ -54,15 +49,3 @@ class DurableLog:
         for durable in waiting:
             if not durable.done():
                 durable.set_result(None)
-
-    def roll(self, seconds: float) -> bool:
-        """Seal a segment that is as old, so that it can be collected.
-
-        Raises:
-            StorageError: a new one cannot be made.
-        """
-        return self._journal.roll(seconds)
-
-    def close(self) -> None:
-        """Seal the journal."""
-        self._journal.close()

@@ -227,16 +227,12 @@ def _feedback() -> dict[str, Any]:
         "security": [{}, {"token": []}],
         "requestBody": {
             "required": True,
-            "content": {
-                "application/json": {
-                    "schema": {"anyOf": [outcome, {"type": "array", "items": outcome}]},
-                }
-            },
+            **_json({"anyOf": [outcome, {"type": "array", "items": outcome}]}),
         },
         "responses": {
             "200": {
                 "description": "what became of each: recorded, repeated, corrected, or an error",
-                "content": {"application/json": {"schema": {"type": "object"}}},
+                **_json({"type": "object"}),
             },
             **_responses(problems),
         },
@@ -244,8 +240,12 @@ def _feedback() -> dict[str, Any]:
 
 
 def _responses(problems: Mapping[str, str]) -> dict[str, Any]:
-    content = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-    return {status: {"description": what, "content": content} for status, what in problems.items()}
+    error = _json({"$ref": "#/components/schemas/Error"})
+    return {status: {"description": what, **error} for status, what in problems.items()}
+
+
+def _json(schema: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    return {"content": {"application/json": {"schema": schema, **more}}}
 
 
 def _operation(name: str, model: ServedModel) -> dict[str, Any]:
@@ -263,17 +263,15 @@ def _operation(name: str, model: ServedModel) -> dict[str, Any]:
         ],
         "requestBody": {
             "required": True,
-            "content": {
-                "application/json": {
-                    "schema": {"anyOf": [row, {"type": "array", "items": row, "minItems": 1}]},
-                    "example": example(model),
-                }
-            },
+            **_json(
+                {"anyOf": [row, {"type": "array", "items": row, "minItems": 1}]},
+                example=example(model),
+            ),
         },
         "responses": {
             "200": {
                 "description": "the prediction; of a list, one entry for each row",
-                "content": {"application/json": {"schema": {"anyOf": answers}}},
+                **_json({"anyOf": answers}),
             },
             **_responses(_PROBLEMS),
         },

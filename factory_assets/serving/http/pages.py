@@ -153,8 +153,7 @@ async def _not_here(_: Request) -> Response:
 
 async def _refused(_: Request, error: Exception) -> Response:
     assert isinstance(error, HttpError)
-    content: dict[str, Any] = {"error": error.line}
-    return JSONResponse(content, error.status)
+    return JSONResponse({"error": error.line}, error.status)
 
 
 def _scheme(request: Request) -> str:

@@ -9,9 +9,9 @@ import asyncio
 import logging
 import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -44,6 +44,7 @@ from factory_resources.security.tokens import Tokens
 
 if TYPE_CHECKING:
     from factory_assets.execution.rollout_evidence import LabelledLosses
+    from factory_resources.prediction_log.journal import Journal
 
 _LOG = logging.getLogger("factory.serve")
 
@@ -111,8 +112,8 @@ async def _serve(
         resources.callback(champions.close)
         loader = resources.enter_context(ThreadPoolExecutor(1, "champions"))
         await loop.run_in_executor(loader, champions.refresh)
-        durable = DurableLog(PredictionLog(home).journal())
-        resources.callback(durable.close)
+        journal = PredictionLog(home).journal()
+        resources.callback(journal.close)
         metrics = Metrics()
         access = Access(
             tokens,
@@ -126,7 +127,7 @@ async def _serve(
         pages = Pages(champions, metrics, lambda: app.active, Rates.from_env().watts_per_core)
         app = PredictionApp(
             champions,
-            durable,
+            DurableLog(journal),
             access,
             metrics,
             listen.limits,
@@ -140,7 +141,7 @@ async def _serve(
             loop.add_signal_handler(number, server.stop)
         tasks = [
             loop.create_task(_watch(champions, loader)),
-            loop.create_task(_collect(durable, home, behind)),
+            loop.create_task(_collect(journal, home, behind)),
             loop.create_task(_bind(home, behind)),
             loop.create_task(RolloutWatch(champions, home, disk_thread, labelled).run()),
             loop.create_task(_announce(server, listen, bound, started)),
@@ -187,7 +188,7 @@ async def _watch(champions: Champions, loader: Executor) -> None:
             told = repr(error)
 
 
-async def _collect(durable: DurableLog, home: Home, behind: Executor) -> None:
+async def _collect(journal: Journal, home: Home, behind: Executor) -> None:
     """Move what is logged from the journal to the database and the archive, and bind it."""
     loop = asyncio.get_running_loop()
     # Only that thread uses it.
@@ -195,16 +196,12 @@ async def _collect(durable: DurableLog, home: Home, behind: Executor) -> None:
     try:
         while True:
             await asyncio.sleep(_COLLECT)
-            try:
-                durable.roll(_SEAL)
+            with _logged("the prediction log was not collected"):
+                journal.roll(_SEAL)
                 await loop.run_in_executor(behind, log.collect)
                 if (today := datetime.now(UTC).date()) != day:
                     await loop.run_in_executor(behind, apply_retention, log, home, today)
                     day = today
-            except FactoryError as error:
-                _LOG.error("the prediction log was not collected: %s", error)
-            except Exception:  # noqa: BLE001
-                _LOG.exception("the prediction log was not collected")
     finally:
         behind.submit(log.close)
 
@@ -217,12 +214,19 @@ async def _bind(home: Home, behind: Executor) -> None:
 
 
 async def _bind_now(home: Home, behind: Executor) -> None:
-    try:
+    with _logged("outcomes were not entered in the ledger"):
         await asyncio.get_running_loop().run_in_executor(behind, bind_outcomes, home)
+
+
+@contextmanager
+def _logged(what: str) -> Iterator[None]:
+    """Log a fault of the block, which is tried again a moment later."""
+    try:
+        yield
     except FactoryError as error:
-        _LOG.error("outcomes were not entered in the ledger: %s", error)
+        _LOG.error("%s: %s", what, error)
     except Exception:  # noqa: BLE001
-        _LOG.exception("outcomes were not entered in the ledger")
+        _LOG.exception(what)
 
 
 def _config(app: PredictionApp, listen: Listen) -> uvicorn.Config:
