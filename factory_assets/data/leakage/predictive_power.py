@@ -183,8 +183,10 @@ def _auc(fit: NDArray[np.float64], held_out: NDArray[np.float64], code: int) -> 
     return float(won / pairs) if pairs else 0.5
 
 
-_RARE = 0.25
-"""Largest share of the rows that a class may have to count as rare."""
+_RARE = 0.5
+"""A class counts as rare if it has at most this part of an equal share of the rows: a quarter of
+them if there are two classes. Of thirty species, each is one in thirty, and one alone may have
+needles."""
 
 _PURE, _BOUND, _QUANTILE = 0.99, 0.85, 1.645
 """Smallest share of a value's rows that are of the class, smallest one-sided 95 % lower bound of
@@ -203,12 +205,13 @@ def implication(column: pa.ChunkedArray, classes: Codes, names: list[str]) -> Im
     import numpy as np
 
     totals = np.bincount(classes, minlength=len(names))
+    most = _RARE / len(names)
     candidates = []
     for value, rows in _conditions(column):
         of_class = np.bincount(classes[rows], minlength=len(names))
         code, count = int(np.argmax(of_class)), int(rows.sum())
         hits, share = int(of_class[code]), float(totals[code]) / len(classes)
-        if share <= _RARE and gives_away(hits, count):
+        if share <= most and gives_away(hits, count):
             candidates.append(
                 Implied(value=value, target=names[code], hits=hits, rows=count, share=share)
             )

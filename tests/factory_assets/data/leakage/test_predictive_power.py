@@ -118,6 +118,15 @@ def test_a_failure_mode_is_found_although_few_failures_have_it() -> None:
     assert all(one.hits == one.rows > 20 for one in power.implied.values())
 
 
+def test_of_many_classes_each_is_one_in_many_and_none_is_rare() -> None:
+    """Of twelve kinds of trees, one alone has needles: that is no leak."""
+    chance = np.random.default_rng(5)
+    y = chance.integers(0, 12, 1200)
+    others = np.where(chance.random(1200) < 0.5, "round", "oval")
+    leaf = pa.array(np.where(y == 3, "needle", others))
+    assert measure_power(table(chance, 1200, leaf=leaf, y=y), "y", None).implied == {}
+
+
 def test_a_threshold_of_a_measured_quantity_is_no_leak() -> None:
     """Every machine fails above 9,000 W and below 3,500 W, which is not a leak."""
     chance = np.random.default_rng(5)
