@@ -94,6 +94,15 @@ def test_strong_inputs_and_copies_are_no_pairs() -> None:
     assert found(table(chance, **rough, y=x)) == {}
 
 
+def test_among_many_pairs_one_separates_few_rows_by_chance() -> None:
+    """Each of 150 sensors tells the classes apart in most rows, and none was known afterwards."""
+    chance = np.random.default_rng(7)
+    groups = chance.integers(0, 2, 105)
+    sensors = groups[:, None] + chance.normal(0, 0.5, (105, 150)) + 9
+    columns = {f"sensor_{i}": sensors[:, i] for i in range(150)}
+    assert found(table(chance, **columns, y=groups)) == {}
+
+
 @given(seed=st.integers(0, 2**32 - 1), rows=st.integers(1, 400), classes=st.integers(0, 5))
 def test_chance_is_never_a_pair(seed: int, rows: int, classes: int) -> None:
     chance = np.random.default_rng(seed)
