@@ -21,7 +21,7 @@ _MOST = 0.95
 """Share of the units, or rows, that must be as described."""
 
 _FIRST = 8
-"""Columns from the left that are tried as units and as order."""
+"""Columns from the left that are tried as units and as order; most texts that name a unit."""
 
 _CALENDAR = {
     **dict.fromkeys(("minute", "min"), 60),
@@ -67,7 +67,11 @@ def find_series(connection: Any, columns: Sequence[ColumnSummary], rows: int) ->
         rows: their number.
     """
     for by in _units(columns, rows):
-        orders = [c for c in columns[: 2 * _FIRST] if c is not by and c.present == rows]
+        orders = [
+            c
+            for c in columns[: 2 * _FIRST]
+            if c is not by and c.present == rows and not _identifies(c)
+        ]
         for order in orders:
             if _counts(order, rows) and (found := _counted(connection, by, order)):
                 return found
@@ -82,12 +86,18 @@ def find_series(connection: Any, columns: Sequence[ColumnSummary], rows: int) ->
 def find_panel_time(
     connection: Any, columns: Sequence[ColumnSummary], rows: int
 ) -> ColumnSummary | None:
-    """Return the years at which units are observed, each at most once at a time; None if none."""
+    """Return the years at which units are observed, each at most once at a time; None if none.
+
+    All texts together may name the unit, such as the state and the disease of a count.
+    """
     years = [c for c in columns if c.present == rows and _is_year(c)]
+    texts = [c.cell for c in columns if c.type == "string" and c.present == rows]
     for time in years:
         for by in _units(columns, rows):
-            if by is not time and _is_panel(connection, by, time, rows):
+            if by is not time and _is_panel(connection, [by.cell], time, rows):
                 return time
+        if 0 < len(texts) <= _FIRST and _is_panel(connection, texts, time, rows):
+            return time
     return None
 
 
@@ -108,6 +118,12 @@ def _units(columns: Sequence[ColumnSummary], rows: int) -> Iterator[ColumnSummar
 
 def _is_thing(column: ColumnSummary) -> bool:
     return bool(NAMES.intersection(words_of(column.source)[-1:]))
+
+
+def _identifies(column: ColumnSummary) -> bool:
+    """Whether its numbers are those of people or things that have rows again and again, as in a
+    table of who answered which question: they order nothing."""
+    return "id" in words_of(column.source)[-1:]
 
 
 def _are_serial_numbers(column: ColumnSummary) -> bool:
@@ -148,7 +164,7 @@ def _counted(connection: Any, by: ColumnSummary, order: ColumnSummary) -> UnitSe
 def _timed(
     connection: Any, by: ColumnSummary, order: ColumnSummary, rows: int
 ) -> UnitSeries | None:
-    if not _is_panel(connection, by, order, rows):
+    if not _is_panel(connection, [by.cell], order, rows):
         return None
     moment = f"epoch({order.cell})"
     span = f"(SELECT max({moment}) - min({moment}) FROM typed)"
@@ -163,13 +179,14 @@ def _timed(
     return UnitSeries(by.source, order.source, int(length), ended > 0.5)
 
 
-def _is_panel(connection: Any, by: ColumnSummary, time: ColumnSummary, rows: int) -> bool:
-    """Whether each unit has a row at most once at a time, and several rows."""
-    pair = f"{by.cell}, {time.cell}"
-    [(cells,)] = connection.execute(
-        f"SELECT count(*) FROM (SELECT DISTINCT {pair} FROM typed)"
+def _is_panel(connection: Any, by: Sequence[str], time: ColumnSummary, rows: int) -> bool:
+    """Whether each unit, named by these cells, has a row at most once at a time, and several."""
+    units = ", ".join(by)
+    [(cells, distinct)] = connection.execute(
+        f"SELECT count(*), count(DISTINCT ({units})) FROM "
+        f"(SELECT DISTINCT {units}, {time.cell} FROM typed)"
     ).fetchall()
-    return bool(cells >= _MOST * rows and rows >= 3 * by.distinct)
+    return bool(cells >= _MOST * rows and distinct >= _FEWEST_UNITS and rows >= 3 * distinct)
 
 
 def _is_year(column: ColumnSummary) -> bool:

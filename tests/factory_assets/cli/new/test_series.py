@@ -164,6 +164,28 @@ def test_a_year_in_which_numbered_firms_report_is_no_unit(tmp_path: Path) -> Non
     assert spec.split.group != "year"
 
 
+def test_people_who_answer_the_same_questions_are_no_series(tmp_path: Path) -> None:
+    rows = [
+        [f"q{item}", person, person % 11 + 0.5, person * item % 7]
+        for item in range(12)
+        for person in range(40)
+    ]
+    spec = _drafted_rows(tmp_path, "item,id,age,answer", rows).spec
+    assert spec.clean.windows is None
+
+
+@pytest.mark.parametrize("header", ["year,disease,state,count", "year,a,b,c,d,e,f,disease,state,y"])
+def test_years_in_which_several_texts_name_the_unit(header: str, tmp_path: Path) -> None:
+    chance, numbers = random.Random(7), [0] * (len(header.split(",")) - 4)
+    rows = [
+        [year, *(chance.random() for _ in numbers), disease, state, chance.random()]
+        for disease in ("measles", "mumps")
+        for state in "abcdefghijkl"
+        for year in range(1990, 2005)
+    ]
+    assert _drafted_rows(tmp_path, header, rows).spec.split.time == "year"
+
+
 def test_a_fleet_without_a_header_line_is_recognised(tmp_path: Path) -> None:
     spec = _drafted(tmp_path, "", 6).spec
     assert spec.split.group == "column_1"
