@@ -153,6 +153,8 @@ def _doubts(table: FileProfile, column: ColumnSummary) -> Iterator[str]:
 
     if nothing := [value for value in column.values if str(value).casefold() in _NOTHING]:
         yield f"{_listed([repr(value) for value in nothing])}: {QUESTION}"
+    if _is_whole(column) and column.distinct >= _MANY:
+        yield "whole numbers, like class codes; if they measure or count: regression"
     if table.sample.num_rows < table.rows:
         return
     counted = pc.value_counts(table.sample[column.source].drop_null()).to_pylist()

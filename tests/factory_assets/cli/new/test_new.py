@@ -704,6 +704,8 @@ def test_whole_numbers_that_are_no_codes_are_predicted_as_numbers(
     assert _declared(tmp_path, "age,visits\n" + lines, target="visits").train.task == task
     [written] = (tmp_path / "defs").rglob("defs.yaml")
     assert ("unlike class codes" in written.read_text()) == (task == "regression")
+    asked = "# whole numbers, like class codes; if they measure or count: regression"
+    assert (asked in written.read_text()) == (task == "multiclass" and sum(map(bool, shares)) > 6)
 
 
 @pytest.mark.parametrize("target", ["wide", "y"])
