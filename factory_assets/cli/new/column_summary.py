@@ -54,6 +54,8 @@ class ColumnSummary(ColumnForm):
     high: Any = None
     values: tuple[Any, ...] = ()
     """All distinct values in order; empty if there are more than `MAX_LISTED_VALUES`."""
+    commonest: float = 0.0
+    """Share of a sample of its values that are the most frequent one; 0 of few or of no names."""
     running: bool = False
     """Whether its whole numbers increase from each row to the next, as row numbers do."""
     in_order: bool = False

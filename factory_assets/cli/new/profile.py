@@ -22,7 +22,7 @@ from factory_assets.cli.new.oddities import (
     numbers_in_units,
     sentinels,
 )
-from factory_assets.cli.new.roles import TIMES
+from factory_assets.cli.new.roles import FEWEST_GROUPS, TIMES
 from factory_assets.cli.new.series import UnitSeries, find_panel_time, find_series
 from factory_assets.data.leakage.sample import draw_sample
 from factory_resources.errors import SourceError
@@ -127,6 +127,7 @@ def profile(source: Path) -> FileProfile:
                 rows=raw.rows,
                 most=_SAMPLE_ROWS,
             )
+            columns = [replace(c, commonest=_commonest(c, sample)) for c in columns]
             unified = _unified(connection, sample, [c.cell for c in columns if c.respelt])
             series = find_series(connection, columns, raw.rows)
             years = None if series else find_panel_time(connection, columns, raw.rows)
@@ -171,6 +172,17 @@ def _unified(connection: Any, sample: "pa.Table", cells: Sequence[str]) -> "pa.T
     connection.register("sample", sample)
     spelt = ", ".join(f"{unified_sql(cell)} AS {cell}" for cell in cells)
     return connection.sql(f"SELECT * REPLACE ({spelt}) FROM sample").to_arrow_table()
+
+
+def _commonest(column: ColumnSummary, sample: "pa.Table") -> float:
+    """Return the share of the sampled values that are the most frequent one."""
+    import pyarrow.compute as pc
+
+    values = sample[column.cell].drop_null()
+    if column.type not in ("int64", "string") or column.distinct < FEWEST_GROUPS or not values:
+        return 0.0
+    counts = pc.value_counts(values).field("counts")
+    return float(pc.max(counts).as_py() / len(values))
 
 
 def _describe(

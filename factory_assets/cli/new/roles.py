@@ -28,7 +28,11 @@ _INDIVIDUALS = frozenset({"individual", "participant", "pupil", "respondent", "f
 
 _CODE = re.compile(r"(^|_)(id|code|type|kind|class|category|group|zip)(_|$)")
 
-_FEWEST_GROUPS = 20
+FEWEST_GROUPS = 20
+"""Fewest people or things whose rows are divided among the parts."""
+
+_FEWEST_PEOPLE = 5
+"""Fewest people or things about which a comment asks."""
 
 _NITRIC_OXIDE = "no"
 """What repeats under this name alone may be a measurement."""
@@ -87,22 +91,26 @@ def is_group(column: ColumnSummary, name: str, rows: int) -> bool:
         and column.source.casefold() != _NITRIC_OXIDE
         and not is_count(words, whole=column.type == "int64")
         and (_is_named(column, name) or bool((NAMES | _INDIVIDUALS).intersection(words[-1:])))
-        and column.distinct >= _FEWEST_GROUPS
+        and column.distinct >= FEWEST_GROUPS
         and 1.05 * column.distinct < rows
-        and (rows < 20 * column.distinct or is_somebody(column))
+        and (rows < 20 * column.distinct or words == ["id"] or is_somebody(column))
         and column.present >= _MOST * rows
+        and column.commonest <= 0.5  # What most rows have is a word for none, or is no unit.
     )
 
 
 def may_be_unit(column: ColumnSummary, rows: int) -> bool:
-    """Whether its texts may be serial numbers or codes of units, such as P-07, of several rows."""
-    return (
-        column.type == "string"
-        and not column.bracketed
-        and column.distinct >= _FEWEST_GROUPS
-        and column.distinct <= rows / 2
-        and all(re.search("[0-9]", text) for text in (column.low, column.high))
-    )
+    """Whether it may name units of several rows, which is worth a question.
+
+    It has names, serial numbers or codes, such as P-07, or is called after a few people or things.
+    """
+    if not _FEWEST_PEOPLE <= column.distinct <= rows / 2 or column.bracketed or is_sentence(column):
+        return False
+    if column.distinct < FEWEST_GROUPS:
+        is_named = bool((NAMES | _INDIVIDUALS).intersection(words_of(column.source)[-1:]))
+        return column.type in ("int64", "string") and is_named and is_somebody(column)
+    is_serial = all(re.search("[0-9]", str(text)) for text in (column.low, column.high))
+    return column.type == "string" and (is_serial or words_of(column.source)[-1:] == ["name"])
 
 
 def _is_named(column: ColumnSummary, name: str) -> bool:

@@ -206,7 +206,11 @@ SHORTENED = frozenset(
 """Words for people that are shortened before a number, as in `custid`; alone they say nothing."""
 
 _COUNTED = frozenset(
-    ("booking", "case", "claim", "item", "loan", "order", "product", "school", "shop", "store")
+    (
+        *("booking", "case", "claim", "item", "loan", "order", "product", "school", "shop"),
+        *("store", "child", "company", "family", "firm", "hospital", "mother"),
+        *("participant", "pupil"),
+    )
 )
 """Words that name something only before a number."""
 
