@@ -829,6 +829,51 @@ class _ArchiveBytes(io.FileIO):
         return super().read(size)
 
 
+def _are_in_a_row(items: Sequence[zipfile.ZipInfo], directory: int, file: io.FileIO) -> bool:
+    """Whether the archive is its files, its directory and its end, and nothing else.
+
+    Otherwise a program that unpacks it from its front, and reads no directory, may find others.
+
+    Args:
+        directory: where it begins.
+    """
+    at = 0
+    try:
+        for item in sorted(items, key=lambda item: item.header_offset):
+            header = _member_header(item, at, file)
+            if header is None or item.header_offset != at:
+                return False
+            at += header + item.file_size
+        file.seek(-_ZIP_END, os.SEEK_END)
+        end = file.read(_ZIP_END)
+    except _ZIP_ERRORS:
+        return False
+    # The last two bytes say how long a comment is that follows.
+    return at == directory and end[:4] == b"PK\5\6" and end[-2:] == b"\0\0"
+
+
+_ZIP_END, _ZIP_HEADER, _WIDE = 22, 30, 0xFFFFFFFF
+
+
+def _member_header(item: zipfile.ZipInfo, at: int, file: io.FileIO) -> int | None:
+    """Return how long the header there is, if it says of the file what the directory says."""
+    extra, size, wide = item.extra, item.file_size, b""
+    # Some programs take the name from there.
+    if extra and extra[:4] != struct.pack("<HH", 1, len(extra) - 4):
+        return None
+    file.seek(at)
+    front = file.read(_ZIP_HEADER)
+    if front[28:30] != b"\0\0":
+        size, wide = _WIDE, struct.pack("<HHQQ", 1, 16, size, size)
+    name = item.orig_filename.encode("utf-8" if item.flag_bits & 0x800 else "cp437")
+    found = front + file.read(len(name) + len(wide))
+    kind = b"PK\3\4" + struct.pack("<HH", item.flag_bits, item.compress_type)
+    sizes = struct.pack("<LLLHH", item.CRC, size, size, len(name), len(wide))
+    # What is left out is the version of the format, and when the file was changed.
+    is_same = found[:4] + found[6:10] + found[14:] == kind + sizes + name + wide
+    return len(found) if is_same and item.filename == item.orig_filename else None
+
+
 class ArchiveFile:
     """The files of an evidence archive, or those below a folder of it.
 
@@ -852,20 +897,23 @@ class ArchiveFile:
         """
         with ExitStack() as stack:
             try:
-                archive = zipfile.ZipFile(stack.enter_context(_ArchiveBytes(path)))
+                file = stack.enter_context(_ArchiveBytes(path))
+                archive = zipfile.ZipFile(file)
             except _ZIP_ERRORS as error:
                 raise InvalidError("is not a zip archive that can be read") from error
             items = archive.infolist()
             if len(items) != len({item.filename for item in items}):
                 raise InvalidError("the archive has two files of the same name")
-            if sum(item.compress_size for item in items) > os.path.getsize(path):
-                raise InvalidError("files of the archive overlap")
             for item in items:
                 require_relative(item.filename)
                 if item.compress_type != zipfile.ZIP_STORED or item.file_size != item.compress_size:
                     raise InvalidError(
                         f"{_short(item.filename)} is compressed, which is not allowed"
                     )
+            if not _are_in_a_row(items, archive.start_dir, file):
+                raise InvalidError(
+                    "the archive is not its files one after the other, and nothing else"
+                )
             yield cls(archive, "")
 
     def below(self, prefix: str) -> ArchiveFile:

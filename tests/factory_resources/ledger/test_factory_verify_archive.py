@@ -1,5 +1,6 @@
 """Evidence archives: what is missing, exchanged or forged in one is found."""
 
+import io
 import json
 import os
 import shutil
@@ -10,6 +11,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 
@@ -239,7 +241,125 @@ def test_members_that_share_bytes_are_refused(evidence: Evidence) -> None:
         archive._didModify = True  # type: ignore[attr-defined]
     code, out = evidence.verify()
     assert code == 1
-    assert "overlap" in out
+    assert _NOT_IN_A_ROW in out
+
+
+_NOT_IN_A_ROW = "the archive is not its files one after the other, and nothing else"
+
+
+def _stored(name: str, content: bytes) -> bytes:
+    """Return a member of an archive, from its header to its last byte."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(zipfile.ZipInfo(name), content)
+    return buffer.getvalue()[: archive.start_dir]
+
+
+def _before_the_first(evidence: Evidence) -> None:
+    content = evidence.path.read_bytes()
+    evidence.path.write_bytes(_stored("evidence.json", b"{}") + content)
+
+
+def _between(evidence: Evidence) -> None:
+    with zipfile.ZipFile(evidence.path, "a") as archive:
+        file = archive.fp
+        assert file is not None
+        file.seek(archive.start_dir)
+        file.write(_stored("evidence.json", b"{}"))
+        archive.start_dir = file.tell()
+        archive.writestr("home/last", b"")
+
+
+def _after_the_last(evidence: Evidence) -> None:
+    with zipfile.ZipFile(evidence.path, "a") as archive:
+        file = archive.fp
+        assert file is not None
+        file.seek(archive.start_dir)
+        file.write(_stored("evidence.json", b"{}"))
+        archive.start_dir = file.tell()
+        archive._didModify = True  # type: ignore[attr-defined]
+
+
+def _after_the_end(evidence: Evidence) -> None:
+    with evidence.path.open("ab") as file:
+        file.write(_stored("evidence.json", b"{}"))
+
+
+def _commented(evidence: Evidence) -> None:
+    with zipfile.ZipFile(evidence.path, "a") as archive:
+        archive.comment = _stored("evidence.json", b"{}")
+
+
+def _named_otherwise(evidence: Evidence) -> None:
+    """Let the first member's own header say another name than the directory."""
+    content = evidence.path.read_bytes()
+    evidence.path.write_bytes(content.replace(b"evidence.json", b"evidence.JSON", 1))
+
+
+def _shorter(evidence: Evidence) -> None:
+    """Let the first member's own header say that it is empty."""
+    content = bytearray(evidence.path.read_bytes())
+    content[18:26] = bytes(8)
+    evidence.path.write_bytes(content)
+
+
+def _streamed(evidence: Evidence) -> None:
+    """Write the archive as to a pipe: the size of a member follows it."""
+
+    class Pipe(io.BytesIO):
+        def seekable(self) -> bool:
+            return False
+
+        def tell(self) -> int:
+            raise OSError
+
+    pipe = Pipe()
+    with zipfile.ZipFile(evidence.path) as old, zipfile.ZipFile(pipe, "w") as archive:
+        for name in old.namelist():
+            archive.writestr(name, old.read(name))
+    evidence.path.write_bytes(pipe.getvalue())
+
+
+def _with_a_name_in_unicode(evidence: Evidence) -> None:
+    """Give a member a second name, which some programs show in place of the first."""
+    with zipfile.ZipFile(evidence.path, "a") as archive:
+        name = b"home/last"
+        item = zipfile.ZipInfo(name.decode())
+        second = struct.pack("<BL", 1, crc32(name)) + b"evidence.json"
+        item.extra = struct.pack("<HH", 0x7075, len(second)) + second
+        archive.writestr(item, b"{}")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _before_the_first,
+        _between,
+        _after_the_last,
+        _after_the_end,
+        _commented,
+        _named_otherwise,
+        _shorter,
+        _streamed,
+        _with_a_name_in_unicode,
+    ],
+)
+def test_an_archive_that_reads_otherwise_from_its_front_is_refused(
+    evidence: Evidence, change: Callable[[Evidence], None]
+) -> None:
+    change(evidence)
+    code, out = evidence.verify()
+    assert code == 1, out
+    assert "problem: " in out
+    assert _NOT_IN_A_ROW in out
+
+
+def test_a_file_whose_size_is_written_wide_is_read(evidence: Evidence) -> None:
+    with zipfile.ZipFile(evidence.path, "a") as archive:
+        item = zipfile.ZipInfo("home/räume")
+        with archive.open(item, "w", force_zip64=True) as file:
+            file.write(b"{}")
+    assert evidence.verify()[0] == 0
 
 
 def test_what_no_entry_names_does_not_count(evidence: Evidence) -> None:
