@@ -29,6 +29,7 @@ from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.latest import ResultQuery, latest_result
 from factory_assets.results.model import Candidate, Champion
 from factory_assets.spec.threshold import rule_text
+from factory_resources.home.storage_faults import storage_faults
 from factory_resources.tables.snapshot import Snapshot
 
 Description = tuple[dict[str, Any], list[dg.AssetCheckResult]]
@@ -37,21 +38,23 @@ Description = tuple[dict[str, Any], list[dg.AssetCheckResult]]
 def describe(call: StageRequest, outcome: StageRun) -> Description:
     """Return the metadata and check results of a stage's result, reused or new."""
     value = outcome.value
-    match value:
-        case IngestResult():
-            metadata, checks = _ingested(call, value)
-        case CleanResult():
-            metadata, checks = _cleaned(call, value)
-        case SplitResult():
-            metadata, checks = _parts(call, value)
-        case Candidate():
-            metadata, checks = _candidate(call, value)
-        case EvaluationResult():
-            metadata, checks = _verdict(call, value)
-        case Champion():
-            metadata, checks = _champion(call, value, outcome)
-        case _:
-            raise TypeError(f"no description of {type(value).__name__}")
+    # What is shown is read here first: the stage itself may have been reused.
+    with storage_faults(call.home):
+        match value:
+            case IngestResult():
+                metadata, checks = _ingested(call, value)
+            case CleanResult():
+                metadata, checks = _cleaned(call, value)
+            case SplitResult():
+                metadata, checks = _parts(call, value)
+            case Candidate():
+                metadata, checks = _candidate(call, value)
+            case EvaluationResult():
+                metadata, checks = _verdict(call, value)
+            case Champion():
+                metadata, checks = _champion(call, value, outcome)
+            case _:
+                raise TypeError(f"no description of {type(value).__name__}")
     record = outcome.record
     metadata |= {
         "reused": outcome.reused,

@@ -4,6 +4,7 @@ import copy
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from errno import EACCES
 from pathlib import Path
 
 import dagster as dg
@@ -16,6 +17,7 @@ from factory_assets.cli.cost_text import cost_text
 from factory_assets.cli.run import run
 from factory_assets.cli.shared import RunSelection
 from factory_assets.components import run_context
+from factory_assets.components.metadata import markdown
 from factory_assets.definitions import build_defs
 from factory_assets.execution.progress import Progress
 from factory_assets.openlineage.delivery import events_folder
@@ -104,15 +106,25 @@ def test_a_second_run_reuses_every_stage(made: tuple[Pipeline, Home, str], start
         assert again.tags["factory/saved_wh"] == earlier.tags["factory/energy_wh"]
 
 
-class Restarting(Progress):
-    """Starts the database again when a stage has failed."""
+class Failures(Progress):
+    """Keeps what stages failed with."""
 
-    def __init__(self, server: Postgres) -> None:
-        self.server = server
+    def __init__(self) -> None:
         self.errors: list[FactoryError] = []
 
     def failed(self, pipeline: str, stage: Stage, error: FactoryError) -> None:
         self.errors.append(error)
+
+
+class Restarting(Failures):
+    """Starts the database again when a stage has failed."""
+
+    def __init__(self, server: Postgres) -> None:
+        super().__init__()
+        self.server = server
+
+    def failed(self, pipeline: str, stage: Stage, error: FactoryError) -> None:
+        super().failed(pipeline, stage, error)
         self.server.start()
 
 
@@ -141,6 +153,31 @@ def test_a_step_is_tried_again_when_postgres_was_away_unless_a_person_waits(
         )
     assert [type(error) for error in progress.errors] == [DatabaseAwayError]
     assert done.success == (not by_hand)
+
+
+def test_what_a_page_shows_and_another_user_has_closed_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enter(tmp_path, monkeypatch)
+    write_apples(tmp_path / "defs" / "apples")
+    pipeline = declare(tmp_path / "defs" / "apples", APPLES)
+    closed = Home.from_env().pictures / "previews"
+
+    def preview(*_: object) -> str:
+        raise PermissionError(EACCES, "Permission denied", str(closed))
+
+    monkeypatch.setattr(markdown, "preview", preview)
+    progress = Failures()
+    definitions = build_defs([pipeline.folder], resource_overrides={"progress": progress})
+    with dg.DagsterInstance.ephemeral() as instance:
+        definitions.resolve_job_def("apples").execute_in_process(
+            instance=instance,
+            asset_selection=[dg.AssetKey(["apples", "ingest"])],
+            tags={"dagster/max_retries": "0"},
+            raise_on_error=False,
+        )
+    [error] = progress.errors
+    assert str(error).startswith(f"{closed}: cannot read or write (Permission denied); run the ")
 
 
 def test_an_event_of_a_scheduled_run_says_when_it_was_meant_to_start(
