@@ -14,7 +14,7 @@ from math import isfinite
 
 from factory_resources.errors import KeyFileError, StorageError, UnknownNameError
 from factory_resources.home.file_stamp import FileStamp, file_stamp
-from factory_resources.home.home import Home
+from factory_resources.home.home import Home, unreadable
 from factory_resources.security.sessions import hash_of
 
 _PREFIX = "factory_"
@@ -62,12 +62,14 @@ class Tokens:
         """Return all tokens, revoked and expired ones included, in the order of their making.
 
         Raises:
-            StorageError: the file was changed and cannot be read.
+            StorageError: the file was changed, or cannot be read.
         """
         try:
             content = self.file.read_bytes()
         except FileNotFoundError:
             return ()
+        except OSError as error:
+            raise unreadable(self.file, error) from error
         try:
             return tuple(
                 Token(**{**entry, "pipelines": tuple(entry["pipelines"])})
@@ -153,6 +155,10 @@ class Tokens:
         return bool(self._by_hash)
 
     def _refresh(self) -> None:
-        if (seen := file_stamp(self.file)) != self._seen:
+        try:
+            seen = file_stamp(self.file)
+        except OSError as error:
+            raise unreadable(self.file, error) from error
+        if seen != self._seen:
             self._by_hash = {token.sha256: token for token in self.list()}
             self._seen = seen

@@ -146,3 +146,15 @@ def test_a_changed_file_lets_nobody_in(home: Home, content: str) -> None:
     for ask in (tokens.list, lambda: tokens.find(text), lambda: tokens.required):
         with pytest.raises(StorageError, match="tokens were changed and cannot be read"):
             ask()
+
+
+def test_a_file_that_cannot_be_read_is_named_and_lets_nobody_in(home: Home) -> None:
+    server = Tokens(home)
+    server.file.mkdir(parents=True)
+    with pytest.raises(StorageError, match=r"tokens\.json: cannot be read \(Is a directory\); run"):
+        assert not server.required
+    server.file.rmdir()
+    server.file.parent.rmdir()
+    server.file.parent.write_bytes(b"")
+    with pytest.raises(StorageError, match=r"tokens\.json: cannot be read \(Not a directory\)"):
+        server.find("factory_x")
