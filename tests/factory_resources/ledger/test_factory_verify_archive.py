@@ -330,6 +330,29 @@ def _with_a_name_in_unicode(evidence: Evidence) -> None:
         archive.writestr(item, b"{}")
 
 
+def _named_in_the_directory(evidence: Evidence) -> None:
+    """Give the last member a second name that its own header has not."""
+    with zipfile.ZipFile(evidence.path, "a") as archive:
+        item, name = archive.filelist[-1], b"evidence.json"
+        second = struct.pack("<BL", 1, crc32(item.filename.encode())) + name
+        item.extra = struct.pack("<HH", 0x7075, len(second)) + second
+        archive._didModify = True  # type: ignore[attr-defined]
+
+
+def _as_if_commented(evidence: Evidence) -> None:
+    """Let the end say that a comment of one byte follows, which is not there."""
+    evidence.path.write_bytes(evidence.path.read_bytes()[:-2] + b"\1\0")
+
+
+def _within_another(evidence: Evidence) -> None:
+    """Let the directory lead to a twin of the last member, within the one before it."""
+    with zipfile.ZipFile(evidence.path, "a") as archive:
+        archive.writestr("home/outer", _stored("home/last", b"{}"))
+        archive.writestr(zipfile.ZipInfo("home/last"), b"{}")
+        outer, last = archive.filelist[-2:]
+        last.header_offset = outer.header_offset + len(_stored("home/outer", b""))
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -342,6 +365,9 @@ def _with_a_name_in_unicode(evidence: Evidence) -> None:
         _shorter,
         _streamed,
         _with_a_name_in_unicode,
+        _named_in_the_directory,
+        _as_if_commented,
+        _within_another,
     ],
 )
 def test_an_archive_that_reads_otherwise_from_its_front_is_refused(

@@ -43,6 +43,8 @@ def test_few_people_and_names_are_asked_about(
     ("header", "names"),
     [
         ("5", [str(i % 12) for i in range(240)]),
+        ("Subject", [str(i % 4) for i in range(240)]),
+        ("serial", [str(i % 12) for i in range(240)]),
         ("num_max_points", [str(i % 12) for i in range(240)]),
         ("summary", [f"A laptop with {i % 300} records was stolen there" for i in range(900)]),
     ],

@@ -186,6 +186,16 @@ def test_years_in_which_several_texts_name_the_unit(header: str, tmp_path: Path)
     assert _drafted_rows(tmp_path, header, rows).spec.split.time == "year"
 
 
+def test_years_of_two_texts_are_no_panel(tmp_path: Path) -> None:
+    chance = random.Random(7)
+    rows = [
+        [year, sex, chance.random(), chance.random()]
+        for sex in ("women", "men")
+        for year in range(1920, 2005)
+    ]
+    assert _drafted_rows(tmp_path, "year,sex,x,y", rows).spec.split.time is None
+
+
 def test_a_fleet_without_a_header_line_is_recognised(tmp_path: Path) -> None:
     spec = _drafted(tmp_path, "", 6).spec
     assert spec.split.group == "column_1"
