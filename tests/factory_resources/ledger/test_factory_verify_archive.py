@@ -262,22 +262,23 @@ def _before_the_first(evidence: Evidence) -> None:
 
 def _between(evidence: Evidence) -> None:
     with zipfile.ZipFile(evidence.path, "a") as archive:
-        file = archive.fp
-        assert file is not None
-        file.seek(archive.start_dir)
-        file.write(_stored("evidence.json", b"{}"))
-        archive.start_dir = file.tell()
+        _add_unlisted(archive)
         archive.writestr("home/last", b"")
 
 
 def _after_the_last(evidence: Evidence) -> None:
     with zipfile.ZipFile(evidence.path, "a") as archive:
-        file = archive.fp
-        assert file is not None
-        file.seek(archive.start_dir)
-        file.write(_stored("evidence.json", b"{}"))
-        archive.start_dir = file.tell()
-        archive._didModify = True  # type: ignore[attr-defined]
+        _add_unlisted(archive)
+
+
+def _add_unlisted(archive: zipfile.ZipFile) -> None:
+    """Write a member behind the last one that the directory does not have."""
+    file = archive.fp
+    assert file is not None
+    file.seek(archive.start_dir)
+    file.write(_stored("evidence.json", b"{}"))
+    archive.start_dir = file.tell()
+    archive._didModify = True  # type: ignore[attr-defined]
 
 
 def _after_the_end(evidence: Evidence) -> None:
