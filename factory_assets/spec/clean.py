@@ -3,7 +3,7 @@
 Running them belongs in `data.transforms`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -173,3 +173,13 @@ class Clean(Spec):
     def columns(self) -> tuple[str, ...]:
         """The columns that cleaning adds, in order."""
         return (*self.derive, *(self.windows.added if self.windows else ()))
+
+
+def derived_later(name: str, derived: Collection[str]) -> str:
+    """Return what to do if a column that is not there yet is derived; empty if it is not."""
+    if name.lower() not in {other.lower() for other in derived}:
+        return ""
+    return (
+        "it is derived later, since rules come before derived columns, and these in their order; "
+        "write its expression here"
+    )

@@ -9,16 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from factory_assets.data.contract.sql_types import SQL_TYPES
-from factory_assets.data.transforms.cleaning import (
-    DERIVED_LATER,
-    WINDOWS_REMEDY,
-    unfit_for_windows,
-)
+from factory_assets.data.transforms.cleaning import WINDOWS_REMEDY, unfit_for_windows
 from factory_assets.data.transforms.column_lineage import inputs_of_other_rows
 from factory_assets.declarations.messages import Mistake
 from factory_assets.declarations.yaml_document import At
 from factory_assets.spec import Clean
 from factory_assets.spec.base import suggest
+from factory_assets.spec.clean import derived_later
 from factory_assets.spec.contract import ColumnType
 from factory_resources.errors import ExpressionError, StorageError
 from factory_resources.sql.engine import engine_errors, identifier, sealed
@@ -111,7 +108,7 @@ def _check(
     folded = {name.lower() for name in known or ()}
     for name in used:
         if known is not None and name.lower() not in folded:
-            remedy = DERIVED_LATER if name in clean.derive else suggest(name, known)
+            remedy = derived_later(name, clean.derive) or suggest(name, known)
             yield Mistake(at, f"no column {name!r}; {remedy}")
 
 

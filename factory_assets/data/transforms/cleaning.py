@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from factory_assets.spec import IDENTITY, Clean, Windows
-from factory_assets.spec.clean import Size, Statistic
+from factory_assets.spec.clean import Size, Statistic, derived_later
 from factory_resources.errors import ExpressionError
 from factory_resources.sources.files.reader import parquet
 from factory_resources.sql.engine import engine_errors, identifier, literal
@@ -238,7 +238,7 @@ def _require_known(
             raise ExpressionError(
                 f"there is no column {name!r}",
                 where=f"{where}: {key}",
-                remedy=DERIVED_LATER if name in later else suggestion(name, known),
+                remedy=derived_later(name, later) or suggestion(name, known),
             )
 
 
@@ -278,12 +278,6 @@ def windowed(windows: Windows, query: str) -> str:
         f"(PARTITION BY {by} ORDER BY {order}, _order) AS _step FROM ({query})) WINDOW {frames}"
     )
 
-
-DERIVED_LATER = (
-    "it is derived later, since rules come before derived columns, and these in their order; write "
-    "its expression here"
-)
-"""What to do if an expression names a derived column that is not there yet."""
 
 WINDOWS_REMEDY = "name columns of numbers, or the statistics min, max and first alone"
 """What to do if a column has none of the declared statistics."""

@@ -224,6 +224,11 @@ def test_an_expression_reaches_nothing(how: str, place: str, tmp_path: Path, hom
             "where.r: there is no column 'e'; it is derived later, since",
         ),
         (
+            {"where": {"r": "E > 0"}, "derive": {"e": "1"}},
+            ExpressionError,
+            "where.r: there is no column 'E'; it is derived later, since",
+        ),
+        (
             {"derive": {"d": "[1]"}},
             ExpressionError,
             "column 'd' has type INTEGER[], which a table cannot store",
