@@ -87,6 +87,7 @@ def _each(value: object) -> Sequence[object]:
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.version_option(package_name="sovereign-ai-factory", prog_name="factory")
 @click.pass_context
 def main(context: click.Context, debug: bool) -> None:
     """Declare, run and audit machine-learning pipelines on your own machine."""

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import tomllib
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -53,6 +54,15 @@ def test_a_group_of_commands_without_one_shows_its_help(typed: str) -> None:
     ended = CliRunner().invoke(main, typed.split(), prog_name="factory")
     assert ended.output.startswith(f"Usage: factory {typed}".rstrip())
     assert "..." not in ended.output.partition("Commands:")[2], "a description is cut"
+
+
+def test_the_version_is_that_of_the_installation() -> None:
+    declared = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())
+    ended = CliRunner().invoke(main, ["--version"], prog_name="factory")
+    assert (ended.exit_code, ended.stdout) == (
+        0,
+        f"factory, version {declared['project']['version']}\n",
+    )
 
 
 @pytest.mark.parametrize(
