@@ -6,13 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from factory_assets.cli.group import command, console, main
+from factory_assets.cli.group import PATH, command, console, json_option, main
 
 if TYPE_CHECKING:
     from factory_assets.audit.dossier.outlines import DocumentKind
     from factory_assets.cli.dossier import DossierFormat
-
-_JSON_HELP = "Print JSON, for programs."
 
 
 @command("trace")
@@ -20,12 +18,7 @@ _JSON_HELP = "Print JSON, for programs."
 @click.option(
     "--row", help="Trace one row: its number (from 1), or SOURCE:NUMBER, as in data.csv:17."
 )
-@click.option(
-    "--json",
-    "as_json",
-    is_flag=True,
-    help="Print JSON, for programs; for its schema: factory schema trace, or answer_trace.",
-)
+@json_option("trace, or answer_trace")
 @click.option(
     "--html",
     "page",
@@ -42,18 +35,16 @@ _JSON_HELP = "Print JSON, for programs."
     "--influence", is_flag=True, help="For an answer: list the training rows that moved it."
 )
 @click.option(
-    "--edge-log",
-    type=click.Path(path_type=Path),
-    help="For an answer: look in the log of a pack that has not come home.",
+    "--edge-log", type=PATH, help="For an answer: look in the log of a pack that has not come home."
 )
 @click.option(
     "--evidence",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="For an answer of another factory: trace it in this archive of factory evidence.",
 )
 @click.option(
     "--prediction",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="With --evidence: the answer's proof, which factory answers prove wrote.",
 )
 @click.option("--no-verify", is_flag=True, help="Do not read stored files to verify their digests.")
@@ -100,7 +91,7 @@ def trace_command(
 
 @command("reproduce")
 @click.argument("name")
-@click.option("--json", "as_json", is_flag=True, help=_JSON_HELP)
+@json_option()
 def reproduce_command(name: str, as_json: bool) -> None:
     """Train a model version again and compare the weights.
 
@@ -136,7 +127,7 @@ def reproduce_command(name: str, as_json: bool) -> None:
 )
 @click.option(
     "--file",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Take the row from this file, which has the source's columns; --row is its number.",
 )
 @click.option("--suspicious", is_flag=True, help="List training rows whose label may be wrong.")
@@ -147,7 +138,7 @@ def reproduce_command(name: str, as_json: bool) -> None:
     show_default=True,
     help="How many training rows to list.",
 )
-@click.option("--json", "as_json", is_flag=True, help=_JSON_HELP)
+@json_option()
 def influence_command(
     name: str, row: str | None, file: Path | None, suspicious: bool, top: int, as_json: bool
 ) -> None:
@@ -167,21 +158,15 @@ def influence_command(
 
 
 @command("verify")
-@click.argument("path", required=False, type=click.Path(path_type=Path))
+@click.argument("path", required=False, type=PATH)
 @click.option("--key", metavar="VKEY", help="The ledger's public key, known from elsewhere.")
+@click.option("--policy", type=PATH, help="A C2SP tlog-policy: which witnesses count.")
+@click.option("--since", type=PATH, help="A checkpoint that you kept earlier.")
+@click.option("--keep", type=PATH, help="Write the checkpoint here.")
 @click.option(
-    "--policy", type=click.Path(path_type=Path), help="A C2SP tlog-policy: which witnesses count."
+    "--dossier", type=PATH, help="Compare each value of this dossier (JSON) with what it cites."
 )
-@click.option(
-    "--since", type=click.Path(path_type=Path), help="A checkpoint that you kept earlier."
-)
-@click.option("--keep", type=click.Path(path_type=Path), help="Write the checkpoint here.")
-@click.option(
-    "--dossier",
-    type=click.Path(path_type=Path),
-    help="Compare each value of this dossier (JSON) with what it cites.",
-)
-@click.option("--json", "as_json", is_flag=True, help=_JSON_HELP)
+@json_option()
 def verify_command(
     path: Path | None,
     key: str | None,
@@ -212,12 +197,10 @@ def verify_command(
 
 @command("evidence")
 @click.argument("name")
-@click.option(
-    "--out", type=click.Path(path_type=Path), required=True, help="The archive to write, a .zip."
-)
+@click.option("--out", type=PATH, required=True, help="The archive to write, a .zip.")
 @click.option(
     "--since",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="A checkpoint that the auditor kept: prove that the ledger extends it.",
 )
 @click.option("--with-rows", is_flag=True, help="Include the tables' files, which contain rows.")
@@ -248,9 +231,7 @@ def evidence_command(name: str, out: Path, since: Path | None, with_rows: bool) 
     type=click.Choice(["md", "html", "pdf", "json", "oscal"]),
     help="json, oscal: for programs; pdf needs the extra `dossier` (default: as --out ends or md).",
 )
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="The file to write (default: standard output)."
-)
+@click.option("--out", type=PATH, help="The file to write (default: standard output).")
 @click.option(
     "--diff",
     "other",
@@ -298,9 +279,7 @@ def ledger() -> None:
 
 @command("request", ledger)
 @click.option("--for", "name", help="The witness's name in the policy (default: the only one).")
-@click.option(
-    "--out", type=click.Path(path_type=Path), required=True, help="The file for the witness."
-)
+@click.option("--out", type=PATH, required=True, help="The file for the witness.")
 @click.option(
     "--old",
     type=click.IntRange(min=0),
@@ -315,7 +294,7 @@ def request_command(name: str | None, out: Path, old: int | None) -> None:
 
 
 @command("add", ledger, acts=True)
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=PATH)
 def add_command(file: Path) -> None:
     """Store the checkpoint in FILE, which a witness has cosigned."""
     from factory_assets.cli.ledger import add_cosignatures
@@ -324,7 +303,7 @@ def add_command(file: Path) -> None:
 
 
 @command("exchange", ledger, acts=True)
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=PATH)
 def exchange_command(folder: Path) -> None:
     """Exchange files with all witnesses in FOLDER, which they read and write, too.
 
@@ -337,9 +316,7 @@ def exchange_command(folder: Path) -> None:
 
 
 @command("export", ledger)
-@click.option(
-    "--out", type=click.Path(path_type=Path), required=True, help="A new or an exported folder."
-)
+@click.option("--out", type=PATH, required=True, help="A new or an exported folder.")
 def export_command(out: Path) -> None:
     """Write the log as static files in the format of C2SP tlog-tiles."""
     from factory_assets.cli.ledger import export_tiles

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from factory_assets.cli.group import command, main
+from factory_assets.cli.group import PATH, command, main
 
 
 @main.group("k8s")
@@ -96,7 +96,7 @@ def render_command(out: Path | None, **options: Any) -> None:
 
 
 @command("check", group=k8s_group, any_database=True)
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, required=True, type=PATH)
 def check_manifests_command(files: tuple[Path, ...]) -> None:
     """Find what the factory refuses in FILES of manifests, such as root or open networks.
 

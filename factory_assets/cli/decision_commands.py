@@ -7,17 +7,15 @@ from typing import Literal
 
 import click
 
-from factory_assets.cli.group import KEY_OPTION, command, main
+from factory_assets.cli.group import KEY_OPTION, PATH, command, main
 
 _SAVE = click.option(
     "--save",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Write the signed statement to this file instead of entering it in the ledger.",
 )
 _STATEMENT = click.option(
-    "--statement",
-    type=click.Path(path_type=Path),
-    help="Enter this statement, which was signed before.",
+    "--statement", type=PATH, help="Enter this statement, which was signed before."
 )
 _WHY = "Reason, which is part of what you sign."
 _REASON = click.option("--reason", required=True, help=_WHY)
@@ -42,7 +40,7 @@ def key_group() -> None:
 @click.argument("name")
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="The file of the key (default: in ~/.config/sovereign-ai-factory/keys).",
 )
 @click.option(

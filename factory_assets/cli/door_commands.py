@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from factory_assets.cli.group import command, console
+from factory_assets.cli.group import PATH, command, console
 
 _PORT = click.IntRange(1, 65_535)
 
@@ -24,8 +24,8 @@ _PORT = click.IntRange(1, 65_535)
     type=_PORT,
     help="The port by which they reach it, if another one is forwarded to --port.",
 )
-@click.option("--tls-cert", type=click.Path(path_type=Path), help="Certificate of the front door.")
-@click.option("--tls-key", type=click.Path(path_type=Path), help="Its private key.")
+@click.option("--tls-cert", type=PATH, help="Certificate of the front door.")
+@click.option("--tls-key", type=PATH, help="Its private key.")
 @click.option("--behind-proxy", is_flag=True, help="A proxy in front of it terminates TLS.")
 @click.option(
     "--predict-port",

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import click
 
-from factory_assets.cli.group import command
+from factory_assets.cli.group import PATH, command
 
 
 @command("pack", acts=True)
 @click.argument("pipeline")
 @click.option("--edge", is_flag=True, required=True, help="For a machine without the factory.")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="A new folder.")
+@click.option("--out", required=True, type=PATH, help="A new folder.")
 def pack_command(pipeline: str, edge: bool, out: Path) -> None:
     """Write the champion of PIPELINE into a folder that scores without the factory.
 
@@ -25,7 +25,7 @@ def pack_command(pipeline: str, edge: bool, out: Path) -> None:
 
 
 @command("ingest-log", acts=True)
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=PATH)
 def ingest_log_command(folder: Path) -> None:
     """Bring home the answers that the pack in FOLDER gave.
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from factory_assets.cli.group import command
+from factory_assets.cli.group import PATH, command
 
 if TYPE_CHECKING:
     from factory_assets.cli.export_data import DataFormat
@@ -36,7 +36,7 @@ def openlineage_command(pipeline: str, run: str | None) -> None:
     required=True,
     help="croissant: metadata about the files; odcs: the contract of the table.",
 )
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="The file to write.")
+@click.option("--out", type=PATH, required=True, help="The file to write.")
 @click.option(
     "--license", "license_name", help="The licence of the data, such as CC-BY-4.0, for Croissant."
 )

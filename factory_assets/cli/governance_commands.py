@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from factory_assets.cli.group import KEY_OPTION, command, main
+from factory_assets.cli.group import KEY_OPTION, PATH, command, main
 
 
 @main.group("governance")
@@ -46,13 +46,13 @@ def governance_show_command(name: str) -> None:
 @KEY_OPTION
 @click.option(
     "--save",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Write the signed statements to files in this folder instead of entering them.",
 )
 @click.option(
     "--statement",
     "statements",
-    type=click.Path(path_type=Path),
+    type=PATH,
     multiple=True,
     help="Enter a statement that was signed before; may be repeated.",
 )

@@ -21,9 +21,12 @@ from factory_resources.store.location import declared_store, require_recorded_st
 STAGES_STORED = "finished stages are stored, run the command again to resume"
 """What Ctrl-C leaves behind of a command that runs pipelines."""
 
+PATH = click.Path(path_type=Path)
+"""The type of options and arguments that are paths."""
+
 KEY_OPTION = click.option(
     "--key",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Your key (default: FACTORY_KEY, or the only one that factory key new made).",
 )
 """The option of every command by which a person signs."""
@@ -162,6 +165,12 @@ def command(
         return group.command(name, cls=_Command, **settings)(guarded)
 
     return decorate
+
+
+def json_option(schema: str = "") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return the option `--json`; its help names the published schema, if there is one."""
+    more = f"; for its schema: factory schema {schema}" if schema else ""
+    return click.option("--json", "as_json", is_flag=True, help=f"Print JSON, for programs{more}.")
 
 
 def console() -> Any:

@@ -27,7 +27,7 @@ from factory_assets.cli import (  # noqa: F401 - they register
     supply_commands,
     watch_commands,
 )
-from factory_assets.cli.group import STAGES_STORED, command, console
+from factory_assets.cli.group import PATH, STAGES_STORED, command, console
 from factory_assets.cli.group import main as main
 
 
@@ -124,7 +124,7 @@ def check_command(pipelines: tuple[str, ...]) -> None:
     "--from",
     "source",
     required=True,
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="The data file, a folder of them or of images in a folder for each class, or a pattern "
     "in quotes, such as '*.csv'.",
 )
@@ -132,7 +132,7 @@ def check_command(pipelines: tuple[str, ...]) -> None:
 @click.option(
     "--in",
     "folder",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="The folder of pipelines (default: the first of FACTORY_DEFS, or the factory's own).",
 )
 def new_command(name: str, source: Path, target: str | None, folder: Path | None) -> None:
@@ -156,10 +156,10 @@ def new_command(name: str, source: Path, target: str | None, folder: Path | None
 
 @command("predict", acts=True)
 @click.argument("pipeline")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=PATH)
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Write to this .csv or .parquet file (default: CSV to standard output).",
 )
 def predict_command(pipeline: str, file: Path, out: Path | None) -> None:
@@ -194,9 +194,7 @@ def env_command() -> None:
 
 @command("contract")
 @click.argument("pipeline")
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="Output file (default: standard output)."
-)
+@click.option("--out", type=PATH, help="Output file (default: standard output).")
 def contract_command(pipeline: str, out: Path | None) -> None:
     """Export PIPELINE's contract in the Open Data Contract Standard.
 

@@ -6,16 +6,11 @@ from pathlib import Path
 
 import click
 
-from factory_assets.cli.group import command, console
+from factory_assets.cli.group import PATH, command, console, json_option
 
 
 @command("status")
-@click.option(
-    "--json",
-    "as_json",
-    is_flag=True,
-    help="Print JSON, for programs; for its schema: factory schema status.",
-)
+@json_option("status")
 def status_command(as_json: bool) -> None:
     """Show what runs, what ran last night, what comes next, and what needs a person.
 
@@ -41,18 +36,8 @@ def status_command(as_json: bool) -> None:
 @command("cost")
 @click.argument("pipeline")
 @click.option("--rows", help="Rows of the source, such as 200k or 10M (default: those it has now).")
-@click.option(
-    "--on",
-    "machines",
-    type=click.Path(path_type=Path),
-    help="A machines.yaml that describes other machines.",
-)
-@click.option(
-    "--json",
-    "as_json",
-    is_flag=True,
-    help="Print JSON, for programs; for its schema: factory schema cost.",
-)
+@click.option("--on", "machines", type=PATH, help="A machines.yaml that describes other machines.")
+@json_option("cost")
 def cost_command(pipeline: str, rows: str | None, machines: Path | None, as_json: bool) -> None:
     """Estimate what PIPELINE costs: a training, a year of nights, a million answers.
 
@@ -65,7 +50,7 @@ def cost_command(pipeline: str, rows: str | None, machines: Path | None, as_json
 
 
 @command("backup")
-@click.argument("target", type=click.Path(path_type=Path))
+@click.argument("target", type=PATH)
 @click.option(
     "--keep", type=click.IntRange(1), help="How many backups to keep in the folder (default: all)."
 )
@@ -84,10 +69,8 @@ def backup_command(target: Path, keep: int | None) -> None:
 
 
 @command("restore", any_database=True)
-@click.argument("backup", type=click.Path(path_type=Path))
-@click.option(
-    "--home", "path", type=click.Path(path_type=Path), help="The new home: a new or empty folder."
-)
+@click.argument("backup", type=PATH)
+@click.option("--home", "path", type=PATH, help="The new home: a new or empty folder.")
 @click.option(
     "--check", "check_all", is_flag=True, help="Compare all files; without --home, restore nothing."
 )
@@ -113,22 +96,17 @@ def restore_command(backup: Path, path: Path | None, check_all: bool) -> None:
 @click.argument("up_options", nargs=-1, type=click.UNPROCESSED)
 @click.option("--system", is_flag=True, help="Write system units, which run as --user.")
 @click.option("--user", help="The user that the system units run as.")
-@click.option(
-    "--backup",
-    "backups",
-    type=click.Path(path_type=Path),
-    help="Back up to this folder every night.",
-)
+@click.option("--backup", "backups", type=PATH, help="Back up to this folder every night.")
 @click.option(
     "--witness",
     "witnesses",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Exchange files with the declared witnesses in this folder every hour.",
 )
 @click.option(
     "--in",
     "folder",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Write the units to this folder (default: where systemd looks for them).",
 )
 def install_service_command(

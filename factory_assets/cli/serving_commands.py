@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from factory_assets.cli.group import command, console, main
+from factory_assets.cli.group import PATH, command, console, main
 
 _NAMES = "Pipelines that the token gives access to, separated by commas."
 
@@ -16,8 +16,8 @@ _NAMES = "Pipelines that the token gives access to, separated by commas."
 @click.option(
     "--port", type=click.IntRange(0, 65_535), default=8080, show_default=True, help="0: any."
 )
-@click.option("--tls-cert", type=click.Path(path_type=Path), help="Certificate of the server.")
-@click.option("--tls-key", type=click.Path(path_type=Path), help="Its private key.")
+@click.option("--tls-cert", type=PATH, help="Certificate of the server.")
+@click.option("--tls-key", type=PATH, help="Its private key.")
 @click.option("--behind-proxy", is_flag=True, help="A proxy in front of the server terminates TLS.")
 def serve_command(
     pipelines: tuple[str, ...],
@@ -84,7 +84,7 @@ def token_revoke_command(name: str) -> None:
 
 @command("feedback", acts=True)
 @click.argument("pipeline")
-@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.argument("file", required=False, type=PATH)
 @click.option("--id-column", default="id", show_default=True, help="Column with the ids.")
 @click.option(
     "--outcome-column", default="outcome", show_default=True, help="Column with the true values."
@@ -161,7 +161,7 @@ def answers_find_command(pipeline: str, named: str) -> None:
 
 @command("prove", group=answers_group)
 @click.argument("identifier", metavar="ID")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Write to this file.")
+@click.option("--out", required=True, type=PATH, help="Write to this file.")
 def answers_prove_command(identifier: str, out: Path) -> None:
     """Write the proof that the request of ID was answered as it was, or that none had this id.
 

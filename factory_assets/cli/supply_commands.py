@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from factory_assets.cli.group import command
+from factory_assets.cli.group import PATH, command, json_option
 
 if TYPE_CHECKING:
     from factory_assets.cli.sbom import BomKind
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="The software of the training, or the model with its card.",
 )
-@click.option("--out", type=click.Path(path_type=Path), help="The JSON file to write.")
+@click.option("--out", type=PATH, help="The JSON file to write.")
 @click.option(
     "--record",
     "is_recorded",
@@ -49,11 +49,11 @@ def sbom_command(name: str, kind: "BomKind", out: Path | None, is_recorded: bool
 @click.argument("name", required=False)
 @click.option(
     "--advisories",
-    type=click.Path(path_type=Path),
+    type=PATH,
     required=True,
     help="A folder or .zip of OSV records, as they are published for PyPI.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+@json_option()
 def audit_deps_command(name: str | None, advisories: Path, as_json: bool) -> None:
     """Compare installed distributions with advisories in a file.
 
