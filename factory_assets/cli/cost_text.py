@@ -92,8 +92,7 @@ def _basis(stage: StageEstimate) -> list[str]:
     first, last = stage.sizes
     sizes = f"{first:,}" if first == last else f"{first:,} to {last:,}"
     error = f"{100 * stage.error:,.0f} %" if stage.error < 10 else f"{1 + stage.error:,.0f}-fold"
-    runs = "1 run" if stage.runs == 1 else f"{stage.runs:,} runs"
-    return [error, f"{runs} on {sizes} rows"]
+    return [error, f"{amount(stage.runs, 'runs')} on {sizes} rows"]
 
 
 def _value(figure: Figure | None, units: _Units) -> str:
@@ -122,7 +121,7 @@ def _number(value: float) -> str:
 
 
 def _avoided(avoided: Avoided) -> Iterator[str]:
-    of = f"{avoided.runs:,} run{'' if avoided.runs == 1 else 's'}"
+    of = amount(avoided.runs, "runs")
     yield f"Avoided by choosing the hour within {avoided.window}:"
     yield f"  {_number(avoided.co2e_g)} g CO2e by {of} so far, against starts with the window"
     if avoided.year_co2e_g:

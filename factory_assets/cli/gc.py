@@ -23,6 +23,7 @@ from factory_resources.durations import seconds_of
 from factory_resources.home.disk_space import size_text
 from factory_resources.home.garbage import UNNAMED, Garbage, remove
 from factory_resources.home.home import Home
+from factory_resources.ledger.factory_verify import amount
 from factory_resources.prediction_log.engines import has_store
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from factory_resources.tracking.registry import Registry
@@ -47,8 +48,8 @@ class Waste:
 
     def __str__(self) -> str:
         """Return the number of items and their size, such as `3 items, 1.2 MB`."""
-        counts = {"version": sum(map(len, self.versions.values())), "item": len(self.files)}
-        counted = [f"{n:,} {what}{'s' * (n != 1)}" for what, n in counts.items() if n]
+        counts = {"versions": sum(map(len, self.versions.values())), "items": len(self.files)}
+        counted = [amount(number, what) for what, number in counts.items() if number]
         return ", ".join([*counted, size_text(sum(item.bytes for item in self.files))])
 
 

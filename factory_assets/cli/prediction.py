@@ -19,6 +19,7 @@ from factory_assets.cli.trace import erased_lines, sources_lines, state_words, s
 from factory_assets.cli.wrapping import wrap_lines
 from factory_resources.durations import minute
 from factory_resources.errors import UnknownNameError
+from factory_resources.ledger.factory_verify import amount
 from factory_resources.metering.si_prefix import si_prefixed
 from factory_resources.prediction_log.ids import parse, text
 
@@ -160,7 +161,7 @@ def _training(found: AnswerTrace) -> Iterator[str]:
         account = run.account_name or (run.account or "unknown")[:SHOWN_DIGITS]
         yield f"  run {run.run_id}, account {account}, boundary {run.boundary or 'not recorded'}"
     if made := found.environment:
-        threads = "1 thread" if made.threads == 1 else f"{made.threads} threads"
+        threads = amount(made.threads, "threads")
         yield f"  Python {made.python}, {made.system}, {made.device}, {threads}"
         if made.processor:
             yield f"  {made.processor}"
@@ -190,7 +191,7 @@ def _data(found: AnswerTrace) -> Iterator[str]:
             f"sha256:{contract.sha256[:SHOWN_DIGITS]}"
         )
         for rule, count in contract.broken.items():
-            yield f"    {count:,} row{'s' * (count != 1)} broke {rule}"
+            yield f"    {amount(count, 'rows')} broke {rule}"
     if found.lineage:
         yield from step_lines(found.lineage.steps)
         yield from sources_lines(found.lineage.sources)

@@ -9,6 +9,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from factory_resources.errors import UnknownNameError
+from factory_resources.ledger.factory_verify import amount
 from factory_resources.prediction_log.record import decode
 from factory_resources.prediction_log.store import PredictionStore, StoredBlock, StoredPrediction
 
@@ -61,7 +62,7 @@ def require_row(record: bytes, row: int) -> None:
     rows = decode(record).rows
     if row >= max(1, rows):
         raise UnknownNameError(
-            f"there is no row {row + 1:,}: its request has {rows:,} row{'' if rows == 1 else 's'}",
+            f"there is no row {row + 1:,}: its request has {amount(rows, 'rows')}",
             remedy="give the id that came with the answer",
         )
 

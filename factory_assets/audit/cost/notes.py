@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from factory_assets.audit.cost.growth import basis_of
 from factory_assets.audit.cost.measured_stages import MeasuredStage
 from factory_assets.audit.cost.nights import YearOfNights
+from factory_resources.ledger.factory_verify import amount
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def _missing(found: ForecastBasis) -> Iterator[str]:
         yield f"not measured, and not in the sums: {', '.join(unmeasured)}"
     for stage, (_, left_out) in found.stages.items():
         for reason, count in left_out.items():
-            yield f"left out: {count:,} result{'s' * (count > 1)} of {stage}: {reason}"
+            yield f"left out: {amount(count, 'results')} of {stage}: {reason}"
 
 
 def _answers(found: ForecastBasis) -> Iterator[str]:

@@ -13,6 +13,7 @@ from factory_assets.audit.trace.answer.report import AnswerTrace
 from factory_assets.audit.trace.report import RowRoute, Source, StagePassage, State, Step, Trace
 from factory_assets.web.lineage.layout import Edge
 from factory_resources.durations import minute
+from factory_resources.ledger.factory_verify import amount
 
 ROW_WORDS = {
     "snapshot": "kept",
@@ -140,7 +141,7 @@ def _add_sources(
 def _source(key: str, group: Sequence[Source]) -> LineageNode:
     rows, states = sum(one.rows for one in group), {one.state for one in group}
     wrong = next((words for state, words in _WRONG.items() if state in states), "")
-    detail = f"{rows:,} row{'s' * (rows != 1)}{wrong}"
+    detail = f"{amount(rows, 'rows')}{wrong}"
     if len(group) > 1:
         full = ", ".join(one.name for one in group[:_SINGLE])
         return LineageNode(key, "sources", f"{len(group):,} sources", detail, full, bool(wrong))
