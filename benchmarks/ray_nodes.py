@@ -156,7 +156,6 @@ def _fits(pipeline: Pipeline, home: Home, cluster: str) -> float:
     tasks = [TrialTask(rows=rows, number=number, settings=None) for number in range(FITS + 2)]
     call = StageRequest(pipeline, "train", home, "run", workers=2, cluster=cluster)
     with fit_pool(call) as pool:
-        assert pool
         for _ in pool.map(tasks[:2], no_progress):
             pass
         started = time.perf_counter()

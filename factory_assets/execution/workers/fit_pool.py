@@ -10,10 +10,10 @@ from pathlib import Path
 from shutil import rmtree
 
 from factory_assets.execution.requests import StageRequest
-from factory_assets.execution.workers.fit_call import FitCall
 from factory_assets.execution.workers.in_order import work_in_order
 from factory_assets.execution.workers.protocol import (
     Answer,
+    FitCall,
     FittedMessage,
     StepMessage,
 )
@@ -124,14 +124,11 @@ class FitPool:
 
 
 @contextmanager
-def fit_pool(call: StageRequest) -> Iterator[FitPool | None]:
-    """Open the processes that do the fits of a stage; None if the run works alone.
+def fit_pool(call: StageRequest) -> Iterator[FitPool]:
+    """Open the processes that do the fits of a stage.
 
     Those of a cluster are asked only where they find what this machine would, to the bit.
     """
-    if not call.workers:
-        yield None
-        return
     with call.home.scratch() as scratch, ExitStack() as opened:
         pool = FitPool(call, needs_of(call.pipeline, [call.stage]), scratch, opened)
         try:

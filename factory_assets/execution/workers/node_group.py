@@ -14,11 +14,11 @@ from shutil import rmtree
 from factory_assets.execution.boundary_level import declared_level
 from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.workers.connection import WorkerConnection, WorkerEnded
-from factory_assets.execution.workers.fit_call import FitCall
 from factory_assets.execution.workers.protocol import (
     ANSWERS,
     FailedMessage,
     FaultMessage,
+    FitCall,
     FittedMessage,
     LastAnswer,
     StepMessage,

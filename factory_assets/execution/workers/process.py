@@ -30,12 +30,12 @@ from factory_assets.execution.ledger_entries import declaration_digest
 from factory_assets.execution.loaded_code import loaded_code
 from factory_assets.execution.requests import StagePlan, StageRequest
 from factory_assets.execution.workers.connection import NO_MEMORY
-from factory_assets.execution.workers.fit_call import FitCall
 from factory_assets.execution.workers.protocol import (
     Answer,
     ComputedMessage,
     FailedMessage,
     FaultMessage,
+    FitCall,
     FittedMessage,
     PlannedMessage,
     ReusableMessage,

@@ -61,6 +61,19 @@ class StageCall(Message):
     """What a process needs for it, as declared."""
 
 
+class FitCall(Message):
+    """Ask for one of the independent fits of a stage, whose kinds belong in `fit_kinds`."""
+
+    kind: Literal["fit"] = "fit"
+    stage: Stage
+    task: str
+    """The task as JSON."""
+    files: Path
+    """The folder that the worker makes and writes into."""
+    resources: Needs = Needs()
+    """What a process needs for it, as declared."""
+
+
 class TurnCall(Message):
     """Go on: the partition before this one is stored."""
 

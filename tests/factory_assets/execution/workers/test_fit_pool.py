@@ -213,7 +213,6 @@ def test_an_error_is_that_of_the_run_alone_and_ends_the_others(
     with pytest.raises(StorageError) as here:
         tasks[0].prepare(pipeline, home)
     with fit_pool(call) as pool:
-        assert pool is not None
         done = pool.map(tasks, lambda _: None)
         with pytest.raises(StorageError) as there:
             next(done)

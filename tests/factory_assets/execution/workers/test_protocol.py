@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from factory_assets.data.contract.table_checks import TableError
-from factory_assets.execution.workers.fit_call import FitCall
 from factory_assets.execution.workers.fit_kinds import TASKS
 from factory_assets.execution.workers.protocol import (
     ANSWERS,
     FailedMessage,
+    FitCall,
     StepMessage,
     WorkerSetup,
     line_of,
