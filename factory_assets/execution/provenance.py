@@ -6,7 +6,6 @@ belongs in `audit.reproduce`.
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import os
 import platform
@@ -18,7 +17,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from factory_assets.execution.cache_key import user_code
-from factory_assets.execution.code_version import libraries, stage_files
+from factory_assets.execution.code_version import libraries, stage_files, version_of
 from factory_assets.execution.installed import installed_distributions
 from factory_assets.ml.artifacts.trained_model import MANIFEST, build_manifest
 from factory_assets.results.base import StageResult
@@ -192,27 +191,18 @@ def provenance_digest(version: Version, home: Home) -> str | None:
 
 def environment(pipeline: Pipeline) -> Environment:
     """Describe this process as far as it matters for training the pipeline."""
+    beside = {name: version for name in _BESIDE if (version := version_of(name))}
     return Environment(
         code=stage_files("train"),
         user_code=user_code(pipeline, "train"),
         python=platform.python_version(),
-        libraries={**libraries("train"), **_installed(_BESIDE)},
+        libraries={**libraries("train"), **beside},
         distributions=installed_distributions(),
         system=f"{platform.system()} {platform.machine()}",
         processor=machine.processor().get("model name") or platform.processor(),
         device=_device(pipeline),
         threads=_threads(),
     )
-
-
-def _installed(names: tuple[str, ...]) -> dict[str, str]:
-    found = {}
-    for name in names:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def _threads() -> int:

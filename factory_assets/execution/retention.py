@@ -107,7 +107,7 @@ def _roots(history: RecordGraph, versions: set[tuple[str, int]], since: float) -
             if _changed(run) >= since:
                 yield from Records(history.home).used(pipeline, run.name)
     for record in history.records:
-        if model_of(record) in versions or _changed(_path(history.home, record)) >= since:
+        if model_of(record) in versions or _changed(history.home.path / record.name) >= since:
             yield record
 
 
@@ -115,7 +115,7 @@ def _records(home: Home, history: RecordGraph, needed: set[Identity]) -> Iterato
     for record in history.records:
         if identity(record) not in needed:
             why = "no model version and no latest or recent result needs it"
-            yield waste(_path(home, record), "record", why)
+            yield waste(home.path / record.name, "record", why)
 
 
 def _foreseen(home: Home, kept: Iterable[Record]) -> Iterator[Garbage]:
@@ -189,10 +189,6 @@ def _files(home: Home, records: Iterable[Record]) -> Iterator[Path]:
             raise damaged_record(record.name) from error
         for snapshot in snapshots:
             yield from snapshot.paths(home)
-
-
-def _path(home: Home, record: Record) -> Path:
-    return home.records / record.pipeline / record.stage / f"{record.key}.json"
 
 
 def _latest_change(path: Path) -> float:
