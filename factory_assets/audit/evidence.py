@@ -54,7 +54,7 @@ from factory_resources.ledger.factory_verify import (
 )
 from factory_resources.ledger.governance_entries import GovernanceSigned
 from factory_resources.ledger.keys import LogKey
-from factory_resources.ledger.ledger import Ledger, entry_in
+from factory_resources.ledger.ledger import Ledger, entries_in, entry_in
 from factory_resources.ledger.log import Log
 from factory_resources.ledger.proofs import inclusion_proof
 from factory_resources.ledger.rollout_entries import RolloutEnded, RolloutStarted
@@ -168,10 +168,8 @@ def _entries(log: Log, version: Version, records: Iterable[Record], home: Home) 
                 where=f"{version.model}@{version.version}",
                 remedy="factory verify shows what does not hold",
             )
-        for stage in _numbers(log, StageComputed, record=record.name):
-            computed = entry_in(log, stage)
-            assert isinstance(computed, StageComputed)
-            yield stage
+        for computed_at, computed in entries_in(log, StageComputed, record.name):
+            yield computed_at
             yield from _numbers(log, RunStarted, run=computed.run)
         yield from _numbers(log, DeclarationChanged, pipeline=record.pipeline)
     kinds = (ModelTrained, VerdictGiven, ModelExported, CandidateDecided, SupplyChainRecorded)
@@ -198,17 +196,14 @@ def _answers(log: Log, pipeline: str) -> Iterator[int]:
     An answer about an earlier version stands in the dossier of this one if it still holds.
     """
     for requirement in catalogue().requirements:
-        names = {"pipeline": pipeline, "requirement": requirement.id}
-        for number in _numbers(log, GovernanceSigned, **names):
-            entry = entry_in(log, number)
-            assert isinstance(entry, GovernanceSigned)
+        subject = GovernanceSigned.subject_of(pipeline=pipeline, requirement=requirement.id)
+        for number, entry in entries_in(log, GovernanceSigned, subject):
             yield number
             yield from _numbers(log, ModelTrained, pipeline=pipeline, version=entry.version)
 
 
 def _numbers(log: Log, kind: type[Entry], **names: str | int) -> list[int]:
-    numbers = log.numbers(kind.subject_of(**names))
-    return [number for number in numbers if isinstance(entry_in(log, number), kind)]
+    return [number for number, _ in entries_in(log, kind, kind.subject_of(**names))]
 
 
 def write(evidence: Evidence, home: Home, out: Path, since: bytes | None, name: Path) -> None:

@@ -44,7 +44,7 @@ from factory_resources.erasure.values import Value
 from factory_resources.errors import UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import BackupMade
-from factory_resources.ledger.ledger import Ledger, entry_in
+from factory_resources.ledger.ledger import Ledger, entries_in
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from factory_resources.sql.expressions import columns_of
 from factory_resources.tables.snapshot import Snapshot
@@ -334,7 +334,5 @@ def _backups(home: Home) -> Iterator[tuple[int, str]]:
     if not ledger.exists:
         return
     with ledger.reading() as log:
-        for number in reversed(log.numbers(BackupMade.subject_of())):
-            entry = entry_in(log, number)
-            if isinstance(entry, BackupMade):
-                yield number, entry.time
+        for number, entry in reversed([*entries_in(log, BackupMade, BackupMade.subject_of())]):
+            yield number, entry.time

@@ -20,7 +20,7 @@ from factory_resources.home.storage_faults import storage_faults
 from factory_resources.ledger.factory_verify import InvalidError, parse_object, statement_payload
 from factory_resources.ledger.governance_entries import GovernanceSigned
 from factory_resources.ledger.keys import LogKey
-from factory_resources.ledger.ledger import Ledger, entry_in
+from factory_resources.ledger.ledger import Ledger, entries_in
 from factory_resources.ledger.log import Log
 from factory_resources.ledger.statements import (
     URN,
@@ -197,8 +197,7 @@ def _require_new(log: Log, content: bytes, entry: GovernanceSigned, home: Home) 
     Raises:
         RefusedError: one has.
     """
-    entries = ((number, entry_in(log, number)) for number in log.numbers(entry.subject))
-    acts = ((number, one) for number, one in entries if isinstance(one, GovernanceSigned))
+    acts = entries_in(log, GovernanceSigned, entry.subject)
     number = entered_as(content, acts, home, entry.pipeline)
     if number is not None:
         raise _refused(f"it was entered already (entry {number})", entry)

@@ -36,7 +36,7 @@ from factory_resources.ledger.entries import (
     StageComputed,
     VerdictGiven,
 )
-from factory_resources.ledger.ledger import Ledger, entry_in, latest_in
+from factory_resources.ledger.ledger import Ledger, entries_in, latest_in
 from factory_resources.ledger.log import Log
 from factory_resources.tracking.record import Record
 from factory_resources.tracking.registry import Registry
@@ -148,10 +148,8 @@ def _settings(log: Log) -> Iterator[Kind]:
 def _witnesses(log: Log) -> set[str]:
     """Return the public keys of the witnesses that the ledger knows."""
     keys: set[str] = set()
-    for number in reversed(log.numbers(_WITNESSES)):
-        entry = entry_in(log, number)
-        if isinstance(entry, KeyChanged):
-            (keys.add if entry.action == "added" else keys.discard)(entry.key)
+    for _, entry in reversed([*entries_in(log, KeyChanged, _WITNESSES)]):
+        (keys.add if entry.action == "added" else keys.discard)(entry.key)
     return keys
 
 

@@ -11,7 +11,7 @@ from factory_assets.spec.people import Person
 from factory_resources.errors import DeclarationError, RefusedError
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import PersonChanged
-from factory_resources.ledger.ledger import Ledger, entry_in
+from factory_resources.ledger.ledger import Ledger, entries_in
 from factory_resources.ledger.log import Log
 from factory_resources.security.account import account_name
 from factory_resources.security.commitments import Commitments
@@ -41,12 +41,8 @@ class KnownPerson:
 
 def people_in(log: Log) -> dict[str, PersonChanged]:
     """Return what the ledger says of each person now, by commitment, withdrawn ones included."""
-    people = {}
-    for number in reversed(log.numbers(_SUBJECT)):
-        entry = entry_in(log, number)
-        if isinstance(entry, PersonChanged):
-            people[entry.person] = entry
-    return people
+    entries = [*entries_in(log, PersonChanged, _SUBJECT)]
+    return {entry.person: entry for _, entry in reversed(entries)}
 
 
 def known_people(home: Home) -> list[KnownPerson]:

@@ -27,7 +27,7 @@ from factory_resources.ledger.entry import SignedAct
 from factory_resources.ledger.ledger import (
     Ledger,
     champion_in,
-    entry_in,
+    entries_in,
     latest_before,
     latest_in,
     stopped_in,
@@ -146,18 +146,13 @@ def waiting_text(standing: Standing, pipeline: str, version: int) -> str | None:
 
 def champions_in(log: Log, pipeline: str) -> list[tuple[int, ChampionMade]]:
     """Return every entry about which version serves, the newest first."""
-    entries = (
-        (number, entry_in(log, number))
-        for number in log.numbers(ChampionMade.subject_of(pipeline=pipeline))
-    )
-    return [(number, entry) for number, entry in entries if isinstance(entry, ChampionMade)]
+    return [*entries_in(log, ChampionMade, ChampionMade.subject_of(pipeline=pipeline))]
 
 
 def decisions_in(log: Log, pipeline: str, version: int) -> list[tuple[int, CandidateDecided]]:
     """Return every decision about a version, the oldest first."""
     subject = CandidateDecided.subject_of(pipeline=pipeline, version=version)
-    entries = ((number, entry_in(log, number)) for number in reversed(log.numbers(subject)))
-    return [(number, entry) for number, entry in entries if isinstance(entry, CandidateDecided)]
+    return [*entries_in(log, CandidateDecided, subject)][::-1]
 
 
 def verdict_of(log: Log, record: Record) -> str | None:

@@ -29,7 +29,7 @@ from factory_assets.spec.watch import Watching
 from factory_resources.errors import DeclarationError
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import ChampionMade, ServingChanged
-from factory_resources.ledger.ledger import Ledger, entry_in
+from factory_resources.ledger.ledger import Ledger, entries_in
 from factory_resources.prediction_log.ids import first_id_at
 from factory_resources.tracking.registry import Registry
 
@@ -76,10 +76,8 @@ class WatchedChampion:
         subject = ServingChanged.subject_of(pipeline=self.pipeline.name)
         found = [(datetime.max.replace(tzinfo=UTC), "resumed")]
         with Ledger(self.home).reading() as log:
-            for number in log.numbers(subject):
-                entry = entry_in(log, number)
-                if isinstance(entry, ServingChanged):
-                    found.append((datetime.fromisoformat(entry.time), entry.action))
+            for _, entry in entries_in(log, ServingChanged, subject):
+                found.append((datetime.fromisoformat(entry.time), entry.action))
         pairs = zip(found[1:], found, strict=False)
         return tuple((since, until) for (since, what), (until, _) in pairs if what == "stopped")
 

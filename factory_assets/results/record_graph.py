@@ -17,7 +17,7 @@ from factory_assets.results.latest import value_of
 from factory_resources.errors import FactoryError
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import ModelExported, VerdictGiven
-from factory_resources.ledger.ledger import Ledger, entry_in
+from factory_resources.ledger.ledger import Ledger, entries_in
 from factory_resources.tables.snapshot import Snapshot
 from factory_resources.tracking.record import Record, damaged_record
 from factory_resources.tracking.records import Records
@@ -147,9 +147,9 @@ class RecordGraph:
             return records
         kind = VerdictGiven if stage == "evaluate" else ModelExported
         with Ledger(self.home).reading() as log:
-            numbers = log.numbers(kind.subject_of(pipeline=model, version=version))
-            entries = [(number, entry_in(log, number)) for number in reversed(numbers)]
-        entered = {entry.record: number for number, entry in entries if isinstance(entry, kind)}
+            subject = kind.subject_of(pipeline=model, version=version)
+            entries = [*entries_in(log, kind, subject)]
+        entered = {entry.record: number for number, entry in reversed(entries)}
         return sorted(records, key=lambda record: entered.get(record.name, -1))
 
     def inputs(self, record: Record) -> list[Record]:

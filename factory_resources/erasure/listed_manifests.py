@@ -10,7 +10,7 @@ from factory_resources.erasure.manifest import RESTORE, manifest_file
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home, unreadable
 from factory_resources.ledger.erasure_entries import ErasureListed
-from factory_resources.ledger.ledger import Ledger, entry_in
+from factory_resources.ledger.ledger import Ledger, entries_in
 
 
 def require_manifests(home: Home) -> None:
@@ -25,10 +25,9 @@ def require_manifests(home: Home) -> None:
     if not ledger.exists:
         return
     with ledger.reading() as log:
-        entries = [entry_in(log, one) for one in log.numbers(ErasureListed.subject_of())]
-    for entry in entries:
-        if isinstance(entry, ErasureListed):
-            _require(entry, home)
+        entries = [*entries_in(log, ErasureListed, ErasureListed.subject_of())]
+    for _, entry in entries:
+        _require(entry, home)
 
 
 def _require(listed: ErasureListed, home: Home) -> None:

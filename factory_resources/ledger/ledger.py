@@ -191,6 +191,15 @@ class Ledger:
 
 def latest_in(log: Log, kind: type[K], subject: str) -> tuple[int, K] | None:
     """Return number and content of the newest entry of this kind about the subject."""
+    return next(entries_in(log, kind, subject), None)
+
+
+def entries_in(log: Log, kind: type[K], subject: str) -> Iterator[tuple[int, K]]:
+    """Yield number and content of the entries of this kind about the subject, the newest first.
+
+    Raises:
+        StorageError: one was changed.
+    """
     for number in log.numbers(subject):
         body = log.body(number)
         try:
@@ -200,8 +209,7 @@ def latest_in(log: Log, kind: type[K], subject: str) -> tuple[int, K] | None:
             entry_in(log, number)
             continue
         if getattr(entry, "subject", None) == subject:
-            return number, entry
-    return None
+            yield number, entry
 
 
 def champion_in(log: Log, pipeline: str) -> tuple[int, ChampionMade] | None:

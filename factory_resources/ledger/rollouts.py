@@ -5,7 +5,7 @@ When a roll-out begins and ends is decided in `factory_assets.execution`.
 
 from itertools import takewhile
 
-from factory_resources.ledger.ledger import entry_in, latest_in
+from factory_resources.ledger.ledger import entries_in, latest_in
 from factory_resources.ledger.log import Log
 from factory_resources.ledger.rollout_entries import RolloutEnded, RolloutStarted
 
@@ -19,18 +19,11 @@ def rollout_in(log: Log, pipeline: str) -> tuple[int, RolloutStarted] | None:
 
 def ended_in(log: Log, pipeline: str, version: int) -> tuple[int, RolloutEnded] | None:
     """Return how the last roll-out of a version that has ended did so; None if there was none."""
-    for number in log.numbers(RolloutEnded.subject_of(pipeline=pipeline)):
-        entry = entry_in(log, number)
-        if isinstance(entry, RolloutEnded) and (
-            (entry.pipeline, entry.version) == (pipeline, version)
-        ):
-            return number, entry
-    return None
+    ended = entries_in(log, RolloutEnded, RolloutEnded.subject_of(pipeline=pipeline))
+    return next((one for one in ended if one[1].version == version), None)
 
 
 def replaced_in_a_row(log: Log, pipeline: str) -> int:
     """Return how many of the last roll-outs, without a gap, ended because another version came."""
-    numbers = log.numbers(RolloutEnded.subject_of(pipeline=pipeline))
-    entries = (entry_in(log, number) for number in numbers)
-    ended = (entry for entry in entries if isinstance(entry, RolloutEnded))
-    return sum(1 for _ in takewhile(lambda entry: entry.outcome == "replaced", ended))
+    ended = entries_in(log, RolloutEnded, RolloutEnded.subject_of(pipeline=pipeline))
+    return sum(1 for _ in takewhile(lambda one: one[1].outcome == "replaced", ended))

@@ -69,13 +69,12 @@ def _numbers(store: OutcomeStore, pipeline: str, requests: Collection[bytes]) ->
 
 def _entered(home: Home, pipeline: str) -> "list[OutcomesErased]":
     """Return the entries by which outcomes of a pipeline were erased."""
-    from factory_resources.ledger.ledger import Ledger, entry_in
+    from factory_resources.ledger.ledger import Ledger, entries_in
     from factory_resources.ledger.prediction_entries import OutcomesErased
 
     subject = OutcomesErased.subject_of(pipeline=pipeline)
     with Ledger(home).reading() as log:
-        found = [entry_in(log, number) for number in log.numbers(subject)]
-    return [entry for entry in found if isinstance(entry, OutcomesErased)]
+        return [entry for _, entry in entries_in(log, OutcomesErased, subject)]
 
 
 def enter_erased_outcomes(home: Home, pipeline: str, numbers: Sequence[int], erasure: str) -> None:

@@ -44,13 +44,8 @@ def erased_entries(home: Home, pipeline: str, day: date) -> "list[tuple[int, Pre
 
 def _entries(home: Home, kind: type[E], pipeline: str, day: date) -> list[tuple[int, E]]:
     """Return the entries of a kind about a pipeline and a day, the newest first."""
-    from factory_resources.ledger.ledger import Ledger, entry_in
+    from factory_resources.ledger.ledger import Ledger, entries_in
 
     subject = kind.subject_of(pipeline=pipeline, day=day.isoformat())
     with Ledger(home).reading() as log:
-        found = [(number, entry_in(log, number)) for number in log.numbers(subject)]
-    return [
-        (number, entry)
-        for number, entry in found
-        if isinstance(entry, kind) and entry.subject == subject
-    ]
+        return [*entries_in(log, kind, subject)]

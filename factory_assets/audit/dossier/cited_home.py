@@ -28,7 +28,7 @@ from factory_resources.ledger.entries import (
 )
 from factory_resources.ledger.entry import Entry, VersionEntry
 from factory_resources.ledger.factory_verify import leaf_hash
-from factory_resources.ledger.ledger import entry_in
+from factory_resources.ledger.ledger import entries_in
 from factory_resources.ledger.log import Log
 from factory_resources.tracking.record import Record
 from factory_resources.tracking.registry import Registry, Version
@@ -60,7 +60,7 @@ class CitedHome:
         except OSError:
             return None
         digest = sha256(content).hexdigest()
-        for number, entry in self._computed(path):
+        for number, entry in entries_in(self.log, StageComputed, path):
             if entry.sha256 == digest:
                 leaf = leaf_hash(self.log.body(number)).hex()
                 return CitedDocument(Citation(path, digest, number, leaf), json.loads(content))
@@ -74,7 +74,7 @@ class CitedHome:
         """
         if self.record(path):
             return None
-        entries = [*self._computed(path)]
+        entries = [*entries_in(self.log, StageComputed, path)]
         is_there = (self.home.path / path).exists()
         if not entries and is_there:
             raise _changed(path)
@@ -91,13 +91,6 @@ class CitedHome:
         records = (Record.model_validate(document.content) for document in found)
         return RecordGraph(self.home, tuple(sorted(records, key=lambda r: (r.finished, r.key))))
 
-    def _computed(self, path: str) -> Iterator[tuple[int, StageComputed]]:
-        """Yield the entries of a record, the newest first."""
-        for number in self.log.numbers(path):
-            entry = entry_in(self.log, number)
-            if isinstance(entry, StageComputed) and entry.subject == path:
-                yield number, entry
-
     def _is_removed(self, path: str) -> bool:
         marks = b'"kind":"removed"', f'"{path}"'.encode()
         return any(all(mark in body for mark in marks) for _, body in self.log.bodies())
@@ -112,9 +105,8 @@ class CitedHome:
 
     def entries(self, kind: type[E], **names: str | int) -> list[tuple[CitedDocument, E]]:
         """Return the entries of a kind about something, oldest first."""
-        numbers = sorted(self.log.numbers(kind.subject_of(**names)))
-        read = [(number, entry_in(self.log, number)) for number in numbers]
-        return [(self.entry(number), one) for number, one in read if isinstance(one, kind)]
+        found = [*entries_in(self.log, kind, kind.subject_of(**names))]
+        return [(self.entry(number), one) for number, one in reversed(found)]
 
     def newest(self, kind: str) -> list[CitedDocument]:
         """Return the entries of a kind among the newest 20,000, whatever they are about."""

@@ -3,7 +3,7 @@
 Signing belongs in `execution.governance_signing`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,7 +22,7 @@ from factory_assets.spec import Pipeline
 from factory_assets.spec.governance import Governance
 from factory_resources.home.home import Home
 from factory_resources.ledger.governance_entries import GovernanceSigned
-from factory_resources.ledger.ledger import Ledger, entry_in
+from factory_resources.ledger.ledger import Ledger, entries_in
 from factory_resources.ledger.log import Log
 from factory_resources.security.commitments import Commitments
 
@@ -115,20 +115,12 @@ def _state(
 
 def _newest(log: Log, statement: GovernanceStatement) -> tuple[int, GovernanceSigned] | None:
     """Return the newest signature about the version; if it has none, about any version."""
-    entries = [*_entries(log, statement)]
-    own = (one for one in entries if one[1].version == statement.version)
-    return next(own, entries[0] if entries else None)
-
-
-def _entries(log: Log, statement: GovernanceStatement) -> Iterator[tuple[int, GovernanceSigned]]:
-    """Yield the signatures about a requirement, the newest first."""
     subject = GovernanceSigned.subject_of(
         pipeline=statement.pipeline, requirement=statement.requirement
     )
-    for number in log.numbers(subject):
-        entry = entry_in(log, number)
-        if isinstance(entry, GovernanceSigned):
-            yield number, entry
+    entries = [*entries_in(log, GovernanceSigned, subject)]
+    own = (one for one in entries if one[1].version == statement.version)
+    return next(own, entries[0] if entries else None)
 
 
 def _changed(

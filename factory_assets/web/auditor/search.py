@@ -13,7 +13,7 @@ from factory_assets.web.auditor.paths import pipeline_path, source_path
 from factory_resources.errors import UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import PersonChanged
-from factory_resources.ledger.ledger import entry_in
+from factory_resources.ledger.ledger import entries_in, entry_in
 from factory_resources.ledger.log import Log
 from factory_resources.prediction_log.ids import parse
 from factory_resources.security.commitments import Commitments
@@ -116,10 +116,8 @@ class AuditSearch:
 def _keys(log: Log) -> dict[str, set[str]]:
     """Return the keys that people have, or had before, by commitment; some have none."""
     keys: dict[str, set[str]] = {}
-    for number in reversed(log.numbers(PersonChanged.subject_of())):
-        entry = entry_in(log, number)
-        if isinstance(entry, PersonChanged):
-            keys.setdefault(entry.person, set()).update(entry.keys)
+    for _, entry in reversed([*entries_in(log, PersonChanged, PersonChanged.subject_of())]):
+        keys.setdefault(entry.person, set()).update(entry.keys)
     return keys
 
 

@@ -5,7 +5,7 @@ Names and reasons are not in the ledger: a signed statement, or a salt of this h
 
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
+from typing import Any, TypeVar
 
 from factory_assets.audit.trace.answer.report import LedgerEvent, VerdictFact
 from factory_assets.audit.trace.report import State
@@ -19,22 +19,18 @@ from factory_resources.ledger.entries import (
 )
 from factory_resources.ledger.entry import Entry, SignedAct
 from factory_resources.ledger.factory_verify import InvalidError, parse_statement, person_key
-from factory_resources.ledger.ledger import entry_in
+from factory_resources.ledger.ledger import entries_in
 from factory_resources.ledger.log import Log
 from factory_resources.ledger.rollout_entries import RolloutEnded, RolloutStarted
 from factory_resources.ledger.statements import statement_file
 from factory_resources.security.commitments import Commitments, commit
 
+E = TypeVar("E", bound=Entry)
 
-def entries_about(log: Log, kind: type[Entry], **names: str | int) -> list[tuple[int, Any]]:
+
+def entries_about(log: Log, kind: type[E], **names: str | int) -> list[tuple[int, E]]:
     """Return number and content of the entries of a kind about a subject, oldest first."""
-    subject = kind.subject_of(**names)
-    found = ((number, entry_in(log, number)) for number in reversed(log.numbers(subject)))
-    return [
-        (number, entry)
-        for number, entry in found
-        if isinstance(entry, kind) and getattr(entry, "subject", None) == subject
-    ]
+    return [*entries_in(log, kind, kind.subject_of(**names))][::-1]
 
 
 def verdict_before(log: Log, pipeline: str, version: int, moment: str) -> VerdictFact | None:
@@ -62,8 +58,9 @@ class EventReader:
 
     def approvals(self) -> tuple[LedgerEvent, ...]:
         """Return what people decided about the version as a candidate."""
-        names: dict[str, str | int] = {"pipeline": self.pipeline, "version": self.version}
-        entries = entries_about(self.log, CandidateDecided, **names)
+        entries = entries_about(
+            self.log, CandidateDecided, pipeline=self.pipeline, version=self.version
+        )
         return tuple(self._event(*one) for one in entries)
 
     def serving(self) -> tuple[LedgerEvent, ...]:
