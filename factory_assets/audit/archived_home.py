@@ -15,6 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from factory_assets.audit.trace.answer.report import ArchiveFact
 from factory_assets.ml.artifacts.onnx_model import DIGEST_TAG
 from factory_assets.ml.artifacts.trained_model import MANIFEST, MODEL_TAG
 from factory_assets.results.record_graph import model_of
@@ -38,22 +39,6 @@ _OF_NAMES = frozenset({EEXIST, EISDIR, ENAMETOOLONG, ENOTDIR})
 
 _READ = ("artifacts/", "erasures/", "records/", "statements/", "tables/")
 """What a trace reads of a home; nothing else is taken out of an archive."""
-
-
-@dataclass(frozen=True)
-class ArchiveName:
-    """The version that an archive is about, and the ledger that it is from."""
-
-    sha256: str
-    """Of the archive."""
-    pipeline: str
-    version: int
-    origin: str
-    """The name of the ledger."""
-    key: str
-    """The ledger's public key, as the archive gives it."""
-    size: int
-    """How many entries the ledger had; the archive has some of them."""
 
 
 class ArchivedRegistry(Registry):
@@ -115,7 +100,7 @@ class ArchivedHome:
 
     home: Home
     registry: ArchivedRegistry
-    about: ArchiveName | None
+    about: ArchiveFact | None
 
 
 @contextmanager
@@ -148,7 +133,7 @@ def _without_server() -> Iterator[None]:
             os.environ[DATABASE_VARIABLE] = declared
 
 
-def _unpacked(path: Path, home: Home, prediction: bytes | None) -> ArchiveName:
+def _unpacked(path: Path, home: Home, prediction: bytes | None) -> ArchiveFact:
     """Verify the archive, and write its files and its ledger into a home."""
     from factory_resources.ledger.factory_verify import (
         ArchiveFile,
@@ -178,8 +163,8 @@ def _unpacked(path: Path, home: Home, prediction: bytes | None) -> ArchiveName:
             key = _read(archive, "key").decode().strip()
     except InvalidError as error:
         raise _refused(path, str(error)) from error
-    digest = file_sha256(path)
-    return ArchiveName(digest, about["pipeline"], about["version"], about["origin"], key, size)
+    named = {name: about[name] for name in ("pipeline", "version", "origin")}
+    return ArchiveFact(sha256=file_sha256(path), **named, key=key, size=size)
 
 
 def _refused(path: Path, what: str) -> RefusedError:

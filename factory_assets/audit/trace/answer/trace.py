@@ -18,7 +18,6 @@ from factory_assets.audit.trace.answer.finding import TracedAnswer
 from factory_assets.audit.trace.answer.outcomes import outcome_facts
 from factory_assets.audit.trace.answer.report import (
     AnswerTrace,
-    ArchiveFact,
     BlockFact,
     EdgeFact,
     LedgerEvent,
@@ -100,7 +99,7 @@ def trace_answer(
         outcomes=outcome_facts(record.pipeline, record.version, answer.id, home),
         influence=influence,
         lineage=traced.lineage,
-        archive=ArchiveFact(**asdict(archive.about)) if archive and archive.about else None,
+        archive=archive.about if archive else None,
         missing=traced.missing,
         problems=(*problems, *(traced.lineage.problems if traced.lineage else ())),
     )
