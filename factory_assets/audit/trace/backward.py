@@ -90,8 +90,7 @@ def describe_sources(
         if only not in {None, source.sha256}:
             continue
         snapshot = step_name(read[source.sha256].record) if source.sha256 in read else None
-        name, home = step_name(record), history.home
-        yield source_fact(source, record, name, snapshot, folders, checker.verify, home)
+        yield source_fact(source, record, snapshot, folders, checker.verify, history.home)
 
 
 def describe_model(

@@ -7,7 +7,13 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from factory_assets.audit.references import SnapshotName, SourceName, parse, snapshot_name
+from factory_assets.audit.references import (
+    SnapshotName,
+    SourceName,
+    parse,
+    snapshot_name,
+    step_name,
+)
 from factory_assets.audit.resolver import ResolvedTable, find_member, find_snapshot, find_source
 from factory_assets.audit.trace.report import Hop, RowOrigin
 from factory_assets.audit.trace.sources import (
@@ -206,13 +212,11 @@ def _trace_back(
         if upstream_file:
             upstream, number = upstream_file.record, upstream_file.before + row[1]
             snapshot = tables_of(value_in(upstream))["snapshot"]
-            name = snapshot_name(upstream.pipeline, upstream.stage, None, upstream.data_version)
-            hops.append(Hop(table=name, row=number))
+            hops.append(Hop(table=step_name(upstream), row=number))
             upstream_row = identity_at(snapshot, history.home, number)
             place = snapshot, number
             return _trace_back([upstream], hops, place, upstream_row, history, folders, verify)
-        step = snapshot_name(ingest.pipeline, "ingest", None, ingest.data_version)
-        fact = source_fact(source, ingest, step, None, folders, verify, history.home)
+        fact = source_fact(source, ingest, None, folders, verify, history.home)
         lines, why = source_lines(fact, source, row[1], ingest, history.home)
         if columns := image_columns(source, ingest, folders):
             why = _image_in_words(ingest, row, columns, history.home) or why

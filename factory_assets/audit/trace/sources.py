@@ -7,6 +7,7 @@ from glob import escape
 from pathlib import Path
 from typing import Any, Literal
 
+from factory_assets.audit.references import step_name
 from factory_assets.audit.trace.report import Source, State
 from factory_assets.audit.trace.verification import state_of
 from factory_assets.data.privacy.sensitive_columns import sensitive_columns
@@ -30,7 +31,6 @@ Folders = Mapping[str, Path]
 def source_fact(
     source: SourceFile,
     record: Record,
-    step: str,
     snapshot: str | None,
     folders: Folders | None,
     verify: bool,
@@ -40,7 +40,6 @@ def source_fact(
 
     Args:
         record: the record of the ingest that read it.
-        step: name of that ingest.
         snapshot: name of the snapshot that the source is, if it is one.
         folders: None if it was read on another machine: it is not looked for.
         verify: whether to compare the file with its digest.
@@ -64,7 +63,7 @@ def source_fact(
         state=state,
         path=str(path) if path else None,
         snapshot=snapshot,
-        read_by=step,
+        read_by=step_name(record),
         join=source.join,
         answers=answer_ids(source.name, source.rows, home) if "answers" in declared else (),
     )

@@ -208,7 +208,7 @@ class SourceReader:
             raise UnknownNameError(
                 f"the record that names {one.name} is gone", remedy="look at another name of it"
             )
-        fact = source_fact(source, found.record, one.record, None, folders, False, self.home)
+        fact = source_fact(source, found.record, None, folders, False, self.home)
         if fact.state == "not a file" or fact.path is None:
             what = "is not a file" if fact.state == "not a file" else "is not there any more"
             raise SourceError(what, where=one.name, remedy="its rows are in the ingested table")

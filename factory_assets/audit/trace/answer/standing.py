@@ -1,7 +1,9 @@
 """What a version was at a moment: champion, canary, shadow, a pack elsewhere, or nothing."""
 
+from itertools import takewhile
+
 from factory_assets.audit.trace.answer.events import entries_about
-from factory_assets.audit.trace.answer.report import EdgeFact, StandingFact
+from factory_assets.audit.trace.answer.report import EdgeFact, Role, StandingFact
 from factory_resources.ledger.entries import ChampionMade, ServingChanged
 from factory_resources.ledger.log import Log
 from factory_resources.ledger.rollout_entries import RolloutEnded, RolloutStarted
@@ -30,38 +32,20 @@ def standing_at(
     champion = made[-1][1].version if made else None
     stopped = bool(changed) and changed[-1].action == "stopped"
 
-    def standing(role: str, entry: int | None, since: str | None) -> StandingFact:
-        return StandingFact.model_validate(
-            {
-                "role": role,
-                "entry": entry,
-                "since": since,
-                "champion": champion,
-                "stopped": stopped,
-            }
-        )
+    def standing(role: Role, entry: int | None, since: str | None) -> StandingFact:
+        return StandingFact(role=role, entry=entry, since=since, champion=champion, stopped=stopped)
 
     if edge:
         return standing("pack", edge.entry, edge.packed)
     if champion == version:
         # The same version may be made champion again by another export.
-        first = next(number for number in _since(made, version))
-        return standing("champion", *first)
+        *_, (number, first) = takewhile(lambda one: one[1].version == version, reversed(made))
+        return standing("champion", number, first.time)
     if rollout := _rollout_at(log, pipeline, version, moment):
         return standing(rollout[1].mode, rollout[0], rollout[1].time)
     if earlier := [(number, entry.time) for number, entry in made if entry.version == version]:
         return standing("former champion", *earlier[-1])
     return standing("none", None, None)
-
-
-def _since(made: list[tuple[int, ChampionMade]], version: int) -> list[tuple[int, str]]:
-    """Return number and time of the entries since which the version is champion, oldest first."""
-    found: list[tuple[int, str]] = []
-    for number, entry in reversed(made):
-        if entry.version != version:
-            break
-        found.append((number, entry.time))
-    return found[::-1]
 
 
 def _rollout_at(
