@@ -47,7 +47,7 @@ class Checker:
         checked = []
         elsewhere = self._elsewhere(snapshot)
         for path, file in zip(snapshot.paths(self.home), snapshot.files, strict=True):
-            state = elsewhere or self._state(path, file.sha256, f"{snapshot.table}/{file.name}")
+            state = elsewhere or self.file(path, file.sha256, f"{snapshot.table}/{file.name}")
             checked.append(
                 SnapshotFile(sha256=file.sha256, rows=file.rows, bytes=file.bytes, state=state)
             )
@@ -78,11 +78,11 @@ class Checker:
     def model(self, files: Path, digest: str, name: str) -> State:
         """Return the worst state of a model version's manifest and of the files that it lists."""
         manifest = files / MANIFEST
-        state = self._state(manifest, digest, f"{name}/{MANIFEST}")
+        state = self.file(manifest, digest, f"{name}/{MANIFEST}")
         if state != "whole":
             return state
         digests = json.loads(manifest.read_bytes())
-        return worst(self._state(files / n, d, f"{name}/{n}") for n, d in digests.items())
+        return worst(self.file(files / n, d, f"{name}/{n}") for n, d in digests.items())
 
     def record(self, record: Record) -> None:
         """Check a record, its entry, and the commits that it wrote to the logs of its tables."""
@@ -92,7 +92,7 @@ class Checker:
             path = self.home.tables / name
             # Old commits may be gone: Delta Lake removes those that a checkpoint replaces.
             if path.is_file():
-                self._state(path, digest, name)
+                self.file(path, digest, name)
 
     def _entry(self, record: Record) -> Iterator[str]:
         if not Ledger(self.home).exists:
@@ -128,9 +128,6 @@ class Checker:
 
     def file(self, path: Path, digest: str, name: str) -> State:
         """Return the state of one file."""
-        return self._state(path, digest, name)
-
-    def _state(self, path: Path, digest: str, name: str) -> State:
         if path not in self._states:
             state = state_of(path, digest, self.verify)
             if state == "gone" and str(path.relative_to(self.home.path)) in self.erased:
@@ -155,9 +152,9 @@ class ArchiveChecker(Checker):
     def log(self, table: str, current: Mapping[str | None, Snapshot], *, complete: bool) -> None:
         """Do nothing: an archive has no logs of tables."""
 
-    def _state(self, path: Path, digest: str, name: str) -> State:
+    def file(self, path: Path, digest: str, name: str) -> State:
         if path.is_file():
-            return super()._state(path, digest, name)
+            return super().file(path, digest, name)
         is_row = path.is_relative_to(self.home.tables)
         what = f"the rows of {name.rpartition('/')[0]}" if is_row else name
         if what not in self.missing:
