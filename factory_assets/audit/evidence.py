@@ -15,7 +15,7 @@ from typing import IO
 
 from factory_assets.audit.erased import erased_files, erasure_papers
 from factory_assets.audit.listed_files import listed_files
-from factory_assets.audit.references import ModelName, parse
+from factory_assets.audit.references import parse_model
 from factory_assets.audit.requirements.catalogue import catalogue
 from factory_assets.audit.resolver import find_model
 from factory_assets.audit.statement import Statement
@@ -27,7 +27,7 @@ from factory_assets.execution.supply_chain import supply_files
 from factory_assets.ml.artifacts.onnx_model import FILE, FOLDER
 from factory_assets.ml.artifacts.trained_model import MANIFEST
 from factory_assets.results.record_graph import RecordGraph, tables_of, value_in
-from factory_resources.errors import OUTPUT_REMEDY, ModelError, UnknownNameError
+from factory_resources.errors import OUTPUT_REMEDY, ModelError
 from factory_resources.file_digest import file_sha256
 from factory_resources.home.home import Home, storage_errors
 from factory_resources.ledger import factory_verify
@@ -103,9 +103,7 @@ def collect(text: str, home: Home, *, with_rows: bool) -> Evidence:
         ModelError: a record behind it is missing or not entered, a manifest is damaged, or an
             erasure removed its files.
     """
-    name = parse(text)
-    if not isinstance(name, ModelName):
-        raise UnknownNameError(f"{text!r} is not a model version", remedy="write pipeline@3")
+    name = parse_model(text)
     registry, graph = Registry(home), RecordGraph.of(home)
     version = find_model(name, registry)
     trained = graph.candidate(version.model, version.version)

@@ -97,6 +97,18 @@ def parse(text: str) -> Name:
     return SourceName(Path(text), None)
 
 
+def parse_model(text: str) -> ModelName:
+    """Parse the name of a model version.
+
+    Raises:
+        UnknownNameError: it is no such name.
+    """
+    name = parse(text)
+    if not isinstance(name, ModelName):
+        raise UnknownNameError(f"{text!r} is not a model version", remedy="write pipeline@3")
+    return name
+
+
 def snapshot_name(pipeline: str, stage: str, part: str | None, version: str) -> str:
     """Return the full name of a snapshot."""
     part = "" if part in {None, "snapshot"} else f".{part}"

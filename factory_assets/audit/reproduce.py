@@ -14,7 +14,7 @@ from typing import Literal
 
 from factory_assets.audit.erased import erasures_from
 from factory_assets.audit.model_diff import FileDifference, compare
-from factory_assets.audit.references import ModelName, parse
+from factory_assets.audit.references import parse_model
 from factory_assets.audit.resolver import find_model
 from factory_assets.audit.trace.verification import Checker
 from factory_assets.data.privacy.sensitive_columns import redact_errors
@@ -38,7 +38,7 @@ from factory_assets.spec.threshold import DEFAULT
 from factory_assets.spec.train import Task
 from factory_assets.stages.train import as_ingested
 from factory_resources.durations import moment
-from factory_resources.errors import DeclarationError, StorageError, UnknownNameError
+from factory_resources.errors import DeclarationError, StorageError
 from factory_resources.home.home import Home
 from factory_resources.progress import Progress
 from factory_resources.tables.snapshot import exists
@@ -108,9 +108,7 @@ def find_recorded_training(text: str, home: Home, folders: Mapping[str, Path]) -
         StorageError: its rows are gone or were changed.
         DeclarationError: the user's own module is gone.
     """
-    name = parse(text)
-    if not isinstance(name, ModelName):
-        raise UnknownNameError(f"{text!r} is not a model version", remedy="write pipeline@3")
+    name = parse_model(text)
     version = find_model(name, Registry(home))
     origin = read_provenance(version, home)
     spec = origin.declaration

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from factory_assets.audit.influence_report import InfluenceReport, TrainingRow
-from factory_assets.audit.references import SHOWN_DIGITS, ModelName, parse
+from factory_assets.audit.references import SHOWN_DIGITS, parse_model
 from factory_assets.cli.code_inside import names_model, output_inside, path_inside
 from factory_assets.cli.run_inside import factory_command
 from factory_assets.cli.shared import select
@@ -34,9 +34,7 @@ def run_influence(
         FactoryError: as `influential`.
         Exit: the user's model had to be loaded inside a boundary, and that failed.
     """
-    name = parse(text)
-    if not isinstance(name, ModelName):
-        raise UnknownNameError(f"{text!r} is not a model version", remedy="write pipeline@3")
+    name = parse_model(text)
     if suspicious == (row is not None) or (file and suspicious):
         raise UnknownNameError(
             "needs either --row or --suspicious",

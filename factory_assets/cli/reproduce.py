@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from rich.console import Console
 
 from factory_assets.audit.model_diff import Difference, FileDifference
-from factory_assets.audit.references import ModelName, parse
+from factory_assets.audit.references import parse_model
 from factory_assets.audit.reproduce import (
     EnvironmentChange,
     RecordedVersion,
@@ -32,9 +32,7 @@ def require_version(name: str, home: Home) -> None:
     Raises:
         UnknownNameError: there is not.
     """
-    named = parse(name)
-    if isinstance(named, ModelName):
-        find_model(named, Registry(home))
+    find_model(parse_model(name), Registry(home))
 
 
 def run_reproduce(name: str, console: Console) -> Reproduction:
