@@ -8,6 +8,11 @@ from pydantic import BaseModel, ConfigDict, Field
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
+def entry_time(moment: datetime) -> str:
+    """Return a moment in UTC as entries have it, in ISO 8601."""
+    return f"{moment.isoformat(timespec='microseconds')[:-6]}Z"
+
+
 class Entry(BaseModel):
     """One act of the factory."""
 
@@ -18,9 +23,7 @@ class Entry(BaseModel):
     """What an entry of this kind is looked up by; kinds without one are not looked up."""
 
     kind: str
-    time: str = Field(
-        default_factory=lambda: datetime.now(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
-    )
+    time: str = Field(default_factory=lambda: entry_time(datetime.now(UTC)))
     """When the factory did it, by its own clock: UTC, ISO 8601."""
 
     @classmethod

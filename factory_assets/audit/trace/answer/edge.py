@@ -8,6 +8,7 @@ from factory_assets.serving.edge.carried_log import CarriedAnswer
 from factory_assets.serving.edge.logged_answers import CALLER
 from factory_resources.errors import UnknownNameError
 from factory_resources.home.home import Home
+from factory_resources.ledger.entry import entry_time
 from factory_resources.ledger.ledger import Ledger, entry_in, latest_in
 from factory_resources.ledger.log import Log
 from factory_resources.ledger.prediction_entries import (
@@ -90,8 +91,7 @@ def missing_answer(written: str, home: Home) -> UnknownNameError:
     identifier = parse(written)
     if found := _erased(identifier, home):
         return erased_error(written, *found)
-    moment = datetime.fromtimestamp(time_of(identifier) / 1e6, UTC)
-    time = f"{moment.isoformat(timespec='microseconds')[:-6]}Z"
+    time = entry_time(datetime.fromtimestamp(time_of(identifier) / 1e6, UTC))
     what, remedies = f"there is no prediction {written} in the log of this factory", list[str]()
     for pipeline, reason in _removed(identifier, home):
         what += f"; answers of {pipeline} of that day were removed: {reason}"

@@ -14,6 +14,7 @@ from factory_assets.audit.trace.answer.edge import missing_answer
 from factory_assets.serving.edge.carried_log import CarriedAnswer, find_carried, find_in_pack
 from factory_resources.errors import RefusedError, UnknownNameError
 from factory_resources.home.home import Home
+from factory_resources.ledger.entry import entry_time
 from factory_resources.prediction_log.ids import parse, request_of
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from factory_resources.prediction_log.proofs import require_row
@@ -43,8 +44,7 @@ class TracedAnswer:
     @property
     def moment(self) -> str:
         """When it was asked: UTC, ISO 8601, as entries of the ledger have it."""
-        asked = datetime.fromtimestamp(self.record.time / 1e6, UTC)
-        return f"{asked.isoformat(timespec='microseconds')[:-6]}Z"
+        return entry_time(datetime.fromtimestamp(self.record.time / 1e6, UTC))
 
 
 def find_answer(written: str, home: Home, edge_log: Path | None = None) -> TracedAnswer:
