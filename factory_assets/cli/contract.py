@@ -3,11 +3,8 @@
 How a contract is written in that format belongs in `factory_assets.odcs.writer`.
 """
 
-from pathlib import Path
-
 import yaml
 
-from factory_assets.cli.output_file import write_output
 from factory_assets.cli.shared import select
 from factory_assets.data.contract.sql_types import native_type
 from factory_assets.odcs import writer
@@ -30,16 +27,6 @@ def contract_text(name: str, home: Home) -> str:
     contract = _typed_contract(pipeline, home)
     data = writer.write(contract, name=name, purpose=spec.purpose, owners=spec.owners)
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)
-
-
-def write_contract(name: str, out: Path, home: Home) -> None:
-    """Write the contract to a file.
-
-    Raises:
-        DeclarationError: as `contract_text`.
-        StorageError: the file cannot be written.
-    """
-    write_output(out, contract_text(name, home).encode())
 
 
 def _typed_contract(pipeline: Pipeline, home: Home) -> Contract:

@@ -201,13 +201,15 @@ def contract_command(pipeline: str, out: Path | None) -> None:
     The format is ODCS v3.1. Types that the contract leaves open are those of the table that was
     ingested last.
     """
-    from factory_assets.cli.contract import contract_text, write_contract
+    from factory_assets.cli.contract import contract_text
+    from factory_assets.cli.output_file import write_output
     from factory_resources.home.home import Home
 
+    text = contract_text(pipeline, Home.from_env())
     if out is None:
-        click.echo(contract_text(pipeline, Home.from_env()), nl=False)
+        click.echo(text, nl=False)
     else:
-        write_contract(pipeline, out, Home.from_env())
+        write_output(out, text.encode())
         click.echo(f"wrote {out}")
 
 
