@@ -40,7 +40,7 @@ from factory_resources.errors import ModelError
 from factory_resources.home.home import Home
 from factory_resources.tables.snapshot import read_arrow
 from factory_resources.tracking.record import Record
-from factory_resources.tracking.registry import Registry
+from factory_resources.tracking.registry import Registry, Version
 
 if TYPE_CHECKING:
     import numpy as np
@@ -75,6 +75,12 @@ class AttributionContext:
     @property
     def trained(self) -> TrainedModel:
         return self.learner.trained
+
+    def effects_on(self, inputs: Arrays) -> NDArray[np.float64]:
+        """Return by how much each training row moved each prediction; see `unit_of`."""
+        classes = predicted_classes(self.trained, inputs)
+        effects = self.effects.effects(self.influence.variant, inputs, classes)
+        return effects if classes is not None else effects * self.trained.target.sd
 
 
 def influential(
@@ -138,12 +144,8 @@ def _influence_on(
     history: RecordGraph,
     folders: Folders,
 ) -> InfluenceReport:
-    classes = predicted_classes(context.trained, query.inputs)
-    [effects] = context.effects.effects(context.influence.variant, query.inputs, classes)
-    if classes is None:
-        effects = effects * context.trained.target.sd
-    order = _largest(abs(effects), top)
-    return _report(context, query, classes, effects, order, history, folders)
+    [effects] = context.effects_on(query.inputs)
+    return _report(context, query, effects, _largest(abs(effects), top), history, folders)
 
 
 def suspicious(
@@ -153,7 +155,7 @@ def suspicious(
     history = RecordGraph.of(home)
     context = attribution_context(pipeline, name, history)
     scores = context.effects.suspicion(context.influence.variant)
-    return _report(context, None, None, scores, _largest(scores, top), history, folders)
+    return _report(context, None, scores, _largest(scores, top), history, folders)
 
 
 def attribution_context(
@@ -164,45 +166,10 @@ def attribution_context(
     import pyarrow as pa
 
     version = find_model(name, Registry(history.home))
-    title = f"{version.model}@{version.version}"
-    record = history.candidate(version.model, version.version)
-    verdicts = [
-        cast(EvaluationResult, value_in(evaluated))
-        for evaluated in history.about(version.model, version.version, "evaluate")
-    ]
-    measured = [verdict for verdict in verdicts if verdict.influence]
-    if record is None or not measured:
-        raise ModelError(
-            "its influence was not measured",
-            where=title,
-            remedy="declare `evaluate: {influence: {}}` and run the pipeline",
-        )
-    influence = cast(InfluenceQuality, measured[-1].influence)
-    if not influence.believed:
-        raise ModelError(
-            f"its influence scores are too unreliable: their LDS is {influence.score:.2f}, below "
-            f"{influence.at_least:g}",
-            where=title,
-            remedy="train longer, with more weight_decay and without dropout"
-            if influence.variant.by == "gradients"
-            else "declare linear or a network, on which effects are estimated better",
-        )
+    record, split, verdict, influence = _measured(version, history)
     candidate = cast(Candidate, value_in(record))
-    split = next((r for r in history.inputs(record) if r.stage == "split"), None)
-    if split is None:
-        raise ModelError(
-            "the record of the split that it learned from is missing",
-            where=title,
-            remedy="restore it from a backup; factory verify shows what else does not hold",
-        )
-    if is_gone(history.home, version.model, version.version):
-        raise ModelError(
-            "files of it were removed when somebody was erased, so that nothing can be computed",
-            where=title,
-            remedy=f"train a new version: factory run {version.model}",
-        )
     trained = load_trained(candidate, history.home, pipeline.folder)
-    parts = _parts(split)
+    parts = cast(SplitResult, value_in(split))
     training = read_arrow(parts.train, history.home)
     validation = read_arrow(parts.validation, history.home)
     learner = make_retrainer(
@@ -222,16 +189,63 @@ def attribution_context(
         numbers = np.concatenate([numbers, np.asarray(known) + 1])
     effects = candidate_attribution(learner, load_seeds(learner, candidate, influence))
     return AttributionContext(
-        title,
+        f"{version.model}@{version.version}",
         influence,
         split,
-        measured[-1],
+        verdict,
         learner,
         training,
         from_validation,
         numbers,
         effects,
     )
+
+
+def _measured(
+    version: Version, history: RecordGraph
+) -> tuple[Record, Record, EvaluationResult, InfluenceQuality]:
+    """Return the records of training and split, the evaluation, and what it says of influence.
+
+    Raises:
+        ModelError: influence was not measured, its score is too low, or a file is gone.
+    """
+    title = f"{version.model}@{version.version}"
+    record = history.candidate(version.model, version.version)
+    verdicts = [
+        cast(EvaluationResult, value_in(evaluated))
+        for evaluated in history.about(version.model, version.version, "evaluate")
+    ]
+    measured = [(verdict, verdict.influence) for verdict in verdicts if verdict.influence]
+    if record is None or not measured:
+        raise ModelError(
+            "its influence was not measured",
+            where=title,
+            remedy="declare `evaluate: {influence: {}}` and run the pipeline",
+        )
+    verdict, influence = measured[-1]
+    if not influence.believed:
+        raise ModelError(
+            f"its influence scores are too unreliable: their LDS is {influence.score:.2f}, below "
+            f"{influence.at_least:g}",
+            where=title,
+            remedy="train longer, with more weight_decay and without dropout"
+            if influence.variant.by == "gradients"
+            else "declare linear or a network, on which effects are estimated better",
+        )
+    split = next((r for r in history.inputs(record) if r.stage == "split"), None)
+    if split is None:
+        raise ModelError(
+            "the record of the split that it learned from is missing",
+            where=title,
+            remedy="restore it from a backup; factory verify shows what else does not hold",
+        )
+    if is_gone(history.home, version.model, version.version):
+        raise ModelError(
+            "files of it were removed when somebody was erased, so that nothing can be computed",
+            where=title,
+            remedy=f"train a new version: factory run {version.model}",
+        )
+    return record, split, verdict, influence
 
 
 def _as_trained(pipeline: Pipeline, trained: Record, split: Record) -> Pipeline:
@@ -244,10 +258,6 @@ def _as_trained(pipeline: Pipeline, trained: Record, split: Record) -> Pipeline:
     return replace(pipeline, spec=pipeline.spec.model_copy(update=changes))
 
 
-def _parts(split: Record) -> SplitResult:
-    return cast(SplitResult, value_in(split))
-
-
 def _largest(values: NDArray[np.float64], top: int) -> list[int]:
     import numpy as np
 
@@ -257,7 +267,6 @@ def _largest(values: NDArray[np.float64], top: int) -> list[int]:
 def _report(
     context: AttributionContext,
     query: QueryRow | None,
-    classes: NDArray[np.int64] | None,
     scores: NDArray[np.float64],
     order: list[int],
     history: RecordGraph,
@@ -267,7 +276,7 @@ def _report(
     return InfluenceReport(
         model=context.name,
         about=query.name if query else "training rows",
-        said=_prediction(context.trained, query.inputs, classes) if query else None,
+        said=_prediction(context.trained, query.inputs) if query else None,
         unit=unit_of(context, of_row=query is not None),
         lds=influence.score,
         ceiling=influence.ceiling,
@@ -307,10 +316,11 @@ def _row(
     )
 
 
-def _prediction(trained: TrainedModel, inputs: Arrays, classes: NDArray[np.int64] | None) -> str:
-    if classes is not None:
-        return trained.target.classes[int(classes[0])]
-    return f"{trained.target.unscaled(trained.model.outputs(inputs))[0]:.6g}"
+def _prediction(trained: TrainedModel, inputs: Arrays) -> str:
+    outputs = trained.model.outputs(inputs)
+    if trained.target.classes:
+        return trained.target.classes[int(outputs[0].argmax())]
+    return f"{trained.target.unscaled(outputs)[0]:.6g}"
 
 
 def unit_of(context: AttributionContext, *, of_row: bool) -> str:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, cast
 
 from factory_assets.audit.influence import attribution_context, unit_of
 from factory_assets.audit.references import ModelName
-from factory_assets.ml.attribution.measurement import predicted_classes
 from factory_assets.results.data import SplitResult
 from factory_assets.results.record_graph import RecordGraph, value_in
 from factory_assets.spec import Pipeline
@@ -66,10 +65,7 @@ def joint_effect(
     chosen = np.unique(np.linspace(0, test.num_rows - 1, _JUDGED).astype("int64"))
     features, model = context.trained.features, context.trained.model
     judged = features.arrays(test, scaled=model.scaled, rows=chosen)
-    classes = predicted_classes(context.trained, judged)
-    effects = context.effects.effects(context.influence.variant, judged, classes)
-    if classes is None:
-        effects = effects * context.trained.target.sd
+    effects = context.effects_on(judged)
     positions = _positions(context.training, gone)
     change = np.abs(effects[:, positions].sum(axis=1))
     draw = np.random.default_rng(0)
