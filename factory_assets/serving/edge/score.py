@@ -896,16 +896,9 @@ _WHOLES: dict[tuple[str, int], Callable[..., int]] = {
 }
 
 
-def _product(numbers: Iterable[int]) -> int:
-    result = 1
-    for number in numbers:
-        result *= number
-    return result
-
-
 _TOTALS: dict[str, tuple[Callable[..., int], Callable[..., int]]] = {
     "+": (sum, lambda numbers: sum(map(abs, numbers))),
-    "*": (_product, lambda numbers: _product(max(1, abs(number)) for number in numbers)),
+    "*": (math.prod, lambda numbers: math.prod(max(1, abs(number)) for number in numbers)),
 }
 
 LIBRARY: dict[str, Callable[..., float]] = {
