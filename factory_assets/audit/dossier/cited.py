@@ -4,7 +4,7 @@ A value is only made by reading it at its pointer, so that it is what the file s
 belong in a dossier is decided in the modules of facts.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -162,6 +162,14 @@ def property_rows(
     for label, steps in labels.items():
         if document.has(*steps):
             yield label, document.at(*steps)
+
+
+def item_rows(
+    document: CitedDocument, fields: Sequence[str], *steps: Step
+) -> Iterator[tuple[Cell, ...]]:
+    """Yield these fields of each item of the array at the place."""
+    for i in document.children(*steps):
+        yield tuple(document.at(*steps, i, field) for field in fields)
 
 
 def setting_rows(document: CitedDocument, *steps: Step) -> Iterator[tuple[Cell, ...]]:

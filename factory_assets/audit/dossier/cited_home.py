@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import TypeVar
 
 from factory_assets.audit.dossier.cited import Citation, CitedDocument
-from factory_assets.audit.dossier.damage import DamagedFile, Origin
+from factory_assets.audit.dossier.damage import PROVENANCE_PARTS, DamagedFile, ProvenancePart
 from factory_assets.audit.references import ModelName
 from factory_assets.audit.resolver import find_model
 from factory_assets.execution import provenance
@@ -37,11 +37,6 @@ _NEWEST = 20_000
 
 _ENTERED: tuple[type[VersionEntry], ...] = (ModelExported, VerdictGiven, ModelTrained)
 """Kinds of entries that name the record of a deployment, an evaluation and a training."""
-
-_PARTS: Mapping[provenance.Part, Origin] = {
-    "declaration": "declaration",
-    "environment": "environment",
-}
 
 E = TypeVar("E", bound=Entry)
 
@@ -115,7 +110,7 @@ class CitedHome:
         return [self.entry(number) for number, body in bodies if mark in body]
 
     def provenance(
-        self, version: Version, part: provenance.Part
+        self, version: Version, part: ProvenancePart
     ) -> CitedDocument | DamagedFile | None:
         """Return a part of how a version was trained; None if nothing was stored."""
         known = self.entries(ModelTrained, pipeline=version.model, version=version.version)
@@ -124,7 +119,7 @@ class CitedHome:
         folder = Registry(self.home).run_files(version.model, version.run_id) / provenance.FOLDER
         file, at = folder / f"{part}.json", known[-1][0].citation
         path = str(file.relative_to(self.home.path))
-        damaged = DamagedFile(path, at.entry, _PARTS[part])
+        damaged = DamagedFile(path, at.entry, part)
         try:
             manifest, content = (folder / MANIFEST).read_bytes(), file.read_bytes()
         except OSError:
@@ -180,7 +175,7 @@ def version_documents(version: Version, cited: CitedHome) -> VersionDocuments:
             where=f"{version.model}@{version.version}",
             remedy="factory verify shows what does not hold",
         )
-    declaration, environment = (cited.provenance(version, part) for part in _PARTS)
+    declaration, environment = (cited.provenance(version, part) for part in PROVENANCE_PARTS)
     damaged |= {one.path: one for one in (declaration, environment) if isinstance(one, DamagedFile)}
     stages = {stage: tuple(_ordered(found, stage, newest)) for stage in STAGES}
     return VersionDocuments(

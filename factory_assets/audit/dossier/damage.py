@@ -5,15 +5,17 @@ Which files a version has belongs in `cited_home`.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from factory_assets.audit.requirements.catalogue import EvidenceKind
 from factory_assets.results.stages import STAGES, Stage
 
-Origin = Literal[Stage, "declaration", "environment"]
+ProvenancePart = Literal["declaration", "environment"]
+
+Origin = Literal[Stage, ProvenancePart]
 """What a fact is read from: the records of a stage, or a part of the provenance."""
 
-_PROVENANCE = ("declaration", "environment")
+PROVENANCE_PARTS: tuple[ProvenancePart, ...] = get_args(ProvenancePart)
 
 RESTS_ON: Mapping[EvidenceKind, tuple[Origin, ...]] = {
     "sources": ("ingest",),
@@ -56,7 +58,7 @@ class DamagedFile:
     @property
     def text(self) -> str:
         """What is wrong with the file, in words."""
-        what = "provenance" if self.origin in _PROVENANCE else "record"
+        what = "provenance" if self.origin in PROVENANCE_PARTS else "record"
         return f"the {what} of entry {self.entry} is missing or was changed"
 
 
@@ -69,7 +71,7 @@ def damage_by_kind(
         present: the stages that have records. Only a record tells what it was computed from, so
             that a stage without any may be hidden by a later one.
     """
-    lacking = {origin: _lacking(origin, damaged, present) for origin in (*STAGES, *_PROVENANCE)}
+    lacking = {origin: _lacking(origin, damaged, present) for origin in get_args(Origin)}
     found = {
         kind: tuple(dict.fromkeys(one for origin in origins for one in lacking[origin]))
         for kind, origins in RESTS_ON.items()

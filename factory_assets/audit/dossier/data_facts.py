@@ -8,6 +8,7 @@ from factory_assets.audit.dossier.cited import (
     FactTable,
     Step,
     fact_table,
+    item_rows,
     property_rows,
     setting_rows,
 )
@@ -45,9 +46,9 @@ def _sources(documents: VersionDocuments) -> Iterator[FactTable]:
         "Sources that were read, with their digests",
         ("source", "rows", "SHA-256"),
         (
-            tuple(record.at("value", "sources", i, field) for field in ("name", "rows", "sha256"))
+            row
             for record in documents.stages.get("ingest", ())
-            for i in record.children("value", "sources")
+            for row in item_rows(record, ("name", "rows", "sha256"), "value", "sources")
         ),
     )
 
@@ -60,10 +61,7 @@ def _contract(documents: VersionDocuments) -> Iterator[FactTable]:
             "contract",
             "Declared columns",
             _CONTRACT,
-            (
-                tuple(declared.at(*_COLUMNS, i, field) for field in _CONTRACT)
-                for i in declared.children(*_COLUMNS)
-            ),
+            item_rows(declared, _CONTRACT, *_COLUMNS),
         )
         yield from fact_table(
             "data_contract",
@@ -221,15 +219,15 @@ def _personal_data(documents: VersionDocuments) -> Iterator[FactTable]:
 
 
 def _drift(documents: VersionDocuments) -> Iterator[FactTable]:
-    place: tuple[Step, ...] = ("value", "findings", "drift")
+    place = ("value", "findings", "drift", "moved")
     yield from fact_table(
         "drift",
         "data_drift",
         "Drift against the table that was ingested before",
         ("column", "index", "change"),
         (
-            tuple(record.at(*place, "moved", i, field) for field in ("column", "index", "what"))
+            row
             for record in documents.stages.get("ingest", ())
-            for i in record.children(*place, "moved")
+            for row in item_rows(record, ("column", "index", "what"), *place)
         ),
     )

@@ -8,6 +8,7 @@ from factory_assets.audit.dossier.cited import (
     FactTable,
     Step,
     fact_table,
+    item_rows,
     property_rows,
 )
 from factory_assets.audit.dossier.cited_home import VersionDocuments
@@ -205,16 +206,12 @@ def _influence(evaluated: CitedDocument) -> Iterator[FactTable]:
             {name.replace("_", " "): ("value", "influence", name) for name in _INFLUENCE},
         ),
     )
-    place: tuple[Step, ...] = ("value", "importances", "columns")
     yield from fact_table(
         "influence",
         "importances",
         "How much the primary metric worsens if one input is shuffled",
         ("input", "mean", "standard deviation"),
-        (
-            tuple(evaluated.at(*place, i, field) for field in ("column", "mean", "sd"))
-            for i in evaluated.children(*place)
-        ),
+        item_rows(evaluated, ("column", "mean", "sd"), "value", "importances", "columns"),
     )
 
 
@@ -224,8 +221,5 @@ def _gates(evaluated: CitedDocument) -> Iterator[FactTable]:
         "gates",
         "Gates, declared beforehand",
         _GATE,
-        (
-            tuple(evaluated.at("value", "gates", i, field) for field in _GATE)
-            for i in evaluated.children("value", "gates")
-        ),
+        item_rows(evaluated, _GATE, "value", "gates"),
     )

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
-from typing import TypeVar
 
 from factory_assets.audit.dossier.cited import (
     Cell,
@@ -14,11 +13,7 @@ from factory_assets.audit.dossier.cited import (
 from factory_assets.audit.dossier.cited_home import VersionDocuments
 from factory_assets.audit.erased import erasures_from
 from factory_resources.ledger.boundary_entries import BoundaryHeld
-from factory_resources.ledger.entries import (
-    LedgerStarted,
-    ModelTrained,
-    RunStarted,
-)
+from factory_resources.ledger.entries import ModelTrained, RunStarted
 from factory_resources.ledger.entry import Entry
 from factory_resources.ledger.ledger import entry_in
 from factory_resources.ledger.prediction_entries import (
@@ -28,8 +23,6 @@ from factory_resources.ledger.prediction_entries import (
 )
 from factory_resources.ledger.watch_entries import AlarmsChanged
 from factory_resources.tracking.registry import Registry
-
-E = TypeVar("E", bound=Entry)
 
 
 def operation_facts(documents: VersionDocuments) -> Iterator[FactTable]:
@@ -138,7 +131,7 @@ def _retention(documents: VersionDocuments) -> Iterator[FactTable]:
     )
 
 
-def _by_day(documents: VersionDocuments, kind: type[E]) -> Iterator[CitedDocument]:
+def _by_day(documents: VersionDocuments, kind: type[Entry]) -> Iterator[CitedDocument]:
     """Yield the entries about days, from that of the newest entry to the first training's."""
     cited, model = documents.cited, documents.version.model
     known = Registry(cited.home).versions().get(model, ())
@@ -155,7 +148,6 @@ def _by_day(documents: VersionDocuments, kind: type[E]) -> Iterator[CitedDocumen
 
 def _ledger(documents: VersionDocuments) -> Iterator[FactTable]:
     first = documents.cited.entry(0)
-    assert isinstance(entry_in(documents.cited.log, 0), LedgerStarted)
     yield from fact_table(
         "ledger",
         "ledger",

@@ -3,7 +3,7 @@
 Every format is rendered from this. What belongs in which document is in `outlines`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -143,13 +143,6 @@ def print_whole(text: str) -> str:
 def print_lines(text: str) -> str:
     """Return a whole text with its lines, each as `print_whole` does."""
     return "\n".join(map(print_whole, text.strip().splitlines()))
-
-
-def all_sections(sections: Sequence[PrintedSection]) -> Iterable[PrintedSection]:
-    """Yield each section before its sub-sections."""
-    for section in sections:
-        yield section
-        yield from all_sections(section.sections)
 
 
 def _note(citation: Citation) -> str:

@@ -8,6 +8,7 @@ from factory_assets.audit.dossier.cited import (
     FactTable,
     Step,
     fact_table,
+    item_rows,
     property_rows,
     setting_rows,
 )
@@ -98,13 +99,7 @@ def _model(trained: CitedDocument) -> Iterator[FactTable]:
         "losses",
         "Losses by epoch",
         ("epoch", "training loss", "validation loss"),
-        (
-            tuple(
-                trained.at("value", "history", i, field)
-                for field in ("epoch", "train_loss", "validation_loss")
-            )
-            for i in trained.children("value", "history")
-        ),
+        item_rows(trained, ("epoch", "train_loss", "validation_loss"), "value", "history"),
     )
 
 

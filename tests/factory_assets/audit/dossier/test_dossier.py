@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import zipfile
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -28,8 +29,8 @@ from factory_assets.audit.dossier.markdown import render_markdown
 from factory_assets.audit.dossier.outlines import CLAIM, print_document
 from factory_assets.audit.dossier.printing import (
     PrintedParagraph,
+    PrintedSection,
     PrintedTable,
-    all_sections,
     print_value,
 )
 from factory_assets.audit.requirements.catalogue import catalogue
@@ -75,6 +76,13 @@ def dossier(factory: Factory) -> Dossier:
     return _made(factory)
 
 
+def _every(sections: tuple[PrintedSection, ...]) -> Iterator[PrintedSection]:
+    """Yield each section before its sub-sections."""
+    for section in sections:
+        yield section
+        yield from _every(section.sections)
+
+
 def _content(value: CitedValue, dossier: Dossier, factory: Factory) -> bytes:
     path = value.citation.path
     if path.startswith("ledger/"):
@@ -100,7 +108,7 @@ def test_every_printed_number_is_a_value_of_a_fact(dossier: Dossier) -> None:
     document = print_document(dossier, "dossier")
     tables = [
         block
-        for section in all_sections(document.sections)
+        for section in _every(document.sections)
         for block in section.blocks
         if isinstance(block, PrintedTable)
     ]
@@ -130,7 +138,7 @@ def test_without_a_version_it_is_the_champion(factory: Factory) -> None:
 
 def test_each_requirement_has_its_evidence_or_a_gap(dossier: Dossier) -> None:
     document = print_document(dossier, "dossier")
-    sections = {section.id: section for section in all_sections(document.sections)}
+    sections = {section.id: section for section in _every(document.sections)}
     assert sections["claim"].blocks[0].text == CLAIM  # type: ignore[union-attr]
     for asked in catalogue().requirements:
         texts = [block.text for block in sections[f"requirement-{asked.id}"].blocks]  # type: ignore[union-attr]
