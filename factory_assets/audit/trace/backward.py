@@ -109,23 +109,13 @@ def describe_model(
     record = history.candidate(version.model, version.version)
     if record is None:
         checker.problems.append(f"no record says how {name} was trained")
-    candidate = value_in(record) if record else None
-    digest = version.tags.get(MODEL_TAG, "")
-    if record and isinstance(candidate, Candidate):
-        for what, registered, recorded in (
-            ("digest", digest, candidate.digest),
-            ("run", version.run_id, candidate.run_id),
-            (
-                "split",
-                version.tags.get("factory.data_version.split"),
-                record.parts.get("inputs", {}).get("split"),
-            ),
-        ):
-            if registered != recorded:
-                checker.problems.append(f"{name}: MLflow names another {what} than the record")
-        digest = candidate.digest
+    value = value_in(record) if record else None
+    candidate = value if isinstance(value, Candidate) else None
+    if record and candidate:
+        _check_registered(version, record, candidate, checker)
         if checker.has_metrics:
             check_metrics(version, record, history, registry, checker)
+    digest = candidate.digest if candidate else version.tags.get(MODEL_TAG, "")
     if moved := registry.moved_alias(version.model):
         checker.problems.append(moved)
     verdicts = history.about(version.model, version.version, "evaluate")
@@ -135,9 +125,9 @@ def describe_model(
     behind = erasures_behind([one.name for one in records], history.home)
     return ModelFact(
         name=name,
-        kind=candidate.kind if isinstance(candidate, Candidate) else "",
-        task=candidate.task if isinstance(candidate, Candidate) else "",
-        target=candidate.target if isinstance(candidate, Candidate) else "",
+        kind=candidate.kind if candidate else "",
+        task=candidate.task if candidate else "",
+        target=candidate.target if candidate else "",
         digest=digest,
         state=worst(
             [
@@ -160,6 +150,21 @@ def describe_model(
         erased=erased,
         erased_beside=tuple(one for one in behind if one not in erased),
     )
+
+
+def _check_registered(
+    version: Version, record: Record, candidate: Candidate, checker: Checker
+) -> None:
+    """Check that MLflow names the files, the run and the split that the record does."""
+    tags, inputs = version.tags, record.parts.get("inputs", {})
+    for what, registered, recorded in (
+        ("digest", tags.get(MODEL_TAG, ""), candidate.digest),
+        ("run", version.run_id, candidate.run_id),
+        ("split", tags.get("factory.data_version.split"), inputs.get("split")),
+    ):
+        if registered != recorded:
+            name = f"{version.model}@{version.version}"
+            checker.problems.append(f"{name}: MLflow names another {what} than the record")
 
 
 def _made_champion(version: Version, history: RecordGraph) -> tuple[str, ...]:
