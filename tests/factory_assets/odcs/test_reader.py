@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from factory_assets.odcs import reader
+from factory_assets.odcs.parsing import Reading
 from factory_assets.odcs.writer import write
 from factory_assets.spec import Column, Contract
 
@@ -155,7 +156,7 @@ def _column(**parts: Any) -> Any:
                 "quality": [
                     {
                         "metric": "missingValues",
-                        "arguments": {"missingValues": [0, "?"]},
+                        "arguments": {"missingValues": [0, "?", "?", "NA"]},
                         "mustBe": 0,
                     }
                 ],
@@ -180,13 +181,57 @@ def test_property_becomes_a_column(parts: dict[str, Any], ours: dict[str, Any]) 
         {"quality": [{"type": "text", "description": "Verified by the lab"}]},
         {"logicalType": "string", "logicalTypeOptions": {"format": "email"}},
         {"logicalType": "number", "logicalTypeOptions": {"exclusiveMinimum": 0}},
+        {"logicalType": "number", "logicalTypeOptions": {"exclusiveMaximum": 9}},
+        {"logicalType": "integer", "logicalTypeOptions": {"multipleOf": 5}},
+        {"quality": [{"metric": "nullValues", "mustBeLessThan": 1, "unit": "percent"}]},
+        {"quality": [{"metric": "nullValues", "mustBe": 0, "unit": "seconds"}]},
+        {"quality": [{"metric": "rowCount", "mustBe": 7}]},
         {"logicalType": "timestamp", "logicalTypeOptions": {"timezone": True}},
         {"relationships": [{"to": "other.id"}]},
     ],
 )
 def test_inexpressible_promise_is_unchecked(parts: dict[str, Any]) -> None:
-    _, unchecked = _column(**parts)
+    column, unchecked = _column(**parts)
     assert len(unchecked) == 1
+    assert (column.nullable, column.unique) == (True, False)
+
+
+def test_a_second_list_of_valid_values_is_unchecked_and_replaces_nothing() -> None:
+    rules = [
+        {"metric": "invalidValues", "arguments": {"validValues": [value]}, "mustBe": 0}
+        for value in ("a", "b")
+    ]
+    column, unchecked = _column(quality=rules)
+    assert column.values == ("a",)
+    assert unchecked == ["invalidValues of column 'a' within its declared bound"]
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"relationships": [{"from": "a", "to": "other.id"}]},
+        {
+            "quality": [
+                {"metric": "nullValues", "arguments": {"properties": ["a"]}, "mustBe": 0},
+            ]
+        },
+        {"quality": [{"metric": "rowCount", "mustBe": 7, "unit": "percent"}]},
+        {"quality": [{"metric": "rowCount", "mustBe": 7.5}]},
+        {"quality": [{"metric": "rowCount", "mustBe": True}]},
+        {"quality": [{"metric": "rowCount", "mustBeGreaterThan": 1, "mustBeLessThan": 9}]},
+    ],
+)
+def test_inexpressible_promise_about_a_table_is_unchecked(part: dict[str, Any]) -> None:
+    reading = reader.read(_file(properties=[{"name": "a"}], **part))
+    assert reading.wrong == []
+    [promise] = [promise for _, promise in reading.unchecked]
+    assert reading.contract == {"columns": [{"name": "a"}], "unchecked": [promise]}
+
+
+def test_of_two_row_counts_the_stricter_bounds_hold() -> None:
+    bounds = [[5, 90], [3, 80], [4, 99]]
+    rules = [{"metric": "rowCount", "mustBeBetween": both} for both in bounds]
+    assert reader.read(_file(quality=rules)).contract["rows"] == {"at_least": 5, "at_most": 80}
 
 
 @pytest.mark.parametrize(
@@ -217,6 +262,7 @@ def test_primary_key_of_several_columns_is_unique_together() -> None:
     contract = Contract.model_validate(reader.read(_file(properties=properties)).contract)
     assert contract.unique == (("a", "b"),)
     assert [column.nullable for column in contract.columns] == [False, False, True]
+    assert not any(column.unique for column in contract.columns)
 
 
 def test_latency_becomes_freshness_and_other_levels_are_unchecked() -> None:
@@ -250,13 +296,64 @@ def test_service_levels_are_those_of_the_chosen_schema(
     assert reading.unchecked == []
 
 
+def _levels(*levels: dict[str, Any]) -> Reading:
+    columns = [{"name": name, "logicalType": "timestamp"} for name in ("t", "lines")]
+    data = _file(properties=columns)
+    data["schema"].append({"name": "lines", "properties": [{"name": "u"}]})
+    latency = {"property": "latency", "value": 4, "unit": "d", "element": "orders.t"}
+    return reader.read({**data, "slaProperties": [latency | one for one in levels]}, "orders")
+
+
+def test_only_the_first_latency_of_one_column_is_checked() -> None:
+    reading = _levels({"element": "orders.t, orders.lines"}, {}, {"value": 2})
+    assert reading.contract["freshness"] == {"column": "t", "within": "4d"}
+    assert reading.wrong == []
+    places = [place for place, _ in reading.unchecked]
+    assert places == [("slaProperties", 0), ("slaProperties", 2)]
+
+
+def test_a_column_may_have_the_name_of_another_schema() -> None:
+    assert _levels({"element": "lines"}).contract["freshness"]["column"] == "lines"
+
+
+@pytest.mark.parametrize("change", [{"value": True}, {"value": 1.5}, {"unit": "years"}])
+def test_a_latency_needs_a_whole_number_and_a_unit(change: dict[str, Any]) -> None:
+    reading = _levels(change)
+    [(place, message)] = reading.wrong
+    assert place == ("slaProperties", 0)
+    assert "latency needs a whole number as `value` and a `unit`" in message
+    assert "freshness" not in reading.contract
+
+
+@pytest.mark.parametrize("key", ["apiVersion", "kind", "id", "version", "status"])
+def test_what_the_standard_requires_of_a_file_must_be_there(key: str) -> None:
+    data = _file(properties=[{"name": "a"}])
+    del data[key]
+    assert reader.read(data).wrong == [((), f"{key!r} is missing; the standard requires it")]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("apiVersion", "v2.2.2", "'v2.2.2' is not supported; write v3.1.0"),
+        ("kind", "DataProduct", "must be DataContract"),
+        ("schema", [], "there is no schema, so nothing is promised; add one"),
+    ],
+)
+def test_a_file_of_something_else_is_refused(key: str, value: Any, message: str) -> None:
+    data = {**_file(properties=[{"name": "a"}]), key: value}
+    assert reader.read(data).wrong == [((key,), message)]
+
+
 def test_one_of_several_schemas_must_be_chosen() -> None:
     data = _file(properties=[{"name": "a"}])
-    data["schema"].append({"name": "lines", "properties": [{"name": "b"}]})
+    lines = {"name": "lines", "physicalName": "LINES_2", "properties": [{"name": "b"}]}
+    data["schema"].append(lines)
     assert reader.read(data).wrong == [
         (("schema",), "has several schemas; choose one with `table`: orders, lines")
     ]
-    assert reader.read(data, "lines").contract["columns"] == [{"name": "b"}]
+    for name in ("lines", "LINES_2"):
+        assert reader.read(data, name).contract["columns"] == [{"name": "b"}]
     [(_, message)] = reader.read(data, "order").wrong
     assert "did you mean 'orders'?" in message
 
