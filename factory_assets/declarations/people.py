@@ -84,12 +84,15 @@ def add_person(name: str, roles: Sequence[str], key: str) -> Path:
         before = b"" if is_new else target.read_bytes()
         end = b"" if before.endswith(b"\n") or not before else b"\n"
         text = before + end + f"{person_text(name, roles, key)}\n".encode()
-        if name not in validated(text, file, People, Person).root:
+        validated(before, file, People, Person)
+        try:
+            validated(text, file, People, Person)
+        except DeclarationError as error:
             raise DeclarationError(
                 "a person cannot be added at the end of this file",
                 where=str(file),
-                remedy=f"add these lines by hand: {person_text(name, roles, key)}",
-            )
+                remedy=f"add by hand: {name}: {{roles: [{', '.join(roles)}], keys: [{key}]}}",
+            ) from error
         mode = 0o666 if is_new else stat.S_IMODE(target.stat().st_mode)
         replace_file(target, text, mode, exactly=not is_new)
     return file

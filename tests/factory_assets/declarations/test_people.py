@@ -1,6 +1,7 @@
 """`people.yaml`: who may do what, and every mistake with its line."""
 
 import errno
+import fcntl
 import os
 import stat
 from base64 import b64decode, b64encode
@@ -50,6 +51,42 @@ def test_a_person_is_added_at_the_end(defs: Path) -> None:
     with pytest.raises(DeclarationError, match=r"jane\.doe is here already"):
         require_new_person("jane.doe", ["approver"])
     require_new_person("jane.doe", [])
+
+
+@pytest.mark.parametrize(
+    "text", ["{}\n", "{bob: {roles: [auditor]}}\n", "  bob: {roles: [auditor]}\n", "--- {}\n...\n"]
+)
+def test_a_file_to_which_nothing_can_be_added_stays_as_it_is(defs: Path, text: str) -> None:
+    file, key = defs / "people.yaml", _key()
+    file.write_text(text)
+    with pytest.raises(DeclarationError) as error:
+        add_person("jane", ["engineer", "approver"], key)
+    told = "a person cannot be added at the end of this file; add by hand: jane: {roles: "
+    assert str(error.value) == f"{file}: {told}[engineer, approver], keys: [{key}]}}"
+    assert file.read_text() == text
+
+
+def test_a_mistake_of_the_file_itself_is_told_with_its_line(defs: Path) -> None:
+    (defs / "people.yaml").write_text("bob:\n  role: [auditor]\n")
+    with pytest.raises(DeclarationError, match=r"people\.yaml:2: bob\.role: unknown key"):
+        add_person("jane", ["approver"], _key())
+
+
+def test_nobody_else_adds_a_person_meanwhile(defs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = []
+
+    def replace(target: Path, *_: object, **__: object) -> None:
+        folder = os.open(target.parent, os.O_RDONLY)
+        try:
+            with pytest.raises(BlockingIOError):
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            tried.append(target)
+        finally:
+            os.close(folder)
+
+    monkeypatch.setattr("factory_assets.declarations.people.replace_file", replace)
+    add_person("jane", ["approver"], _key())
+    assert tried == [defs / "people.yaml"]
 
 
 def test_a_person_is_added_to_what_a_link_leads_to(defs: Path) -> None:
