@@ -101,6 +101,7 @@ def test_a_wrong_schedule_is_one_line(
         ("source: a meter\nhourly: 3\n", 2, "unknown key 'hourly'"),
         ("source: a meter\nsource: mine\ndaily: 3\n", 2, "repeats line 1"),
         ("- 3\n", 1, "must be a mapping"),
+        (yaml.safe_dump({"file": "../other.yaml", **DAILY}), 1, "must be a mapping"),
         ("a: [\n", 2, ""),
     ],
 )
@@ -112,6 +113,12 @@ def test_a_mistake_in_the_file_has_its_line(
     matching = [one for one in found if message in one.what]
     assert matching, [str(one) for one in found]
     assert (matching[0].file, matching[0].line) == (tmp_path / "carbon.yaml", line)
+
+
+def test_what_stands_beside_the_name_of_a_file_is_not_passed_over(tmp_path: Path) -> None:
+    named = {**WINDOW, "carbon": {"file": "../carbon.yaml", "timezone": "Asia/Tokyo"}}
+    [found] = problems(_apples(tmp_path, named, yaml.safe_dump(DAILY)))
+    assert "belongs in the file ../carbon.yaml" in found.what
 
 
 @pytest.mark.parametrize(("name", "shown"), [("none.yaml", "none.yaml"), ("a\0b", r"a\x00b")])

@@ -29,13 +29,19 @@ def test_links_are_followed_and_files_elsewhere_are_named(
     linked.mkdir(parents=True)
     contract.write_text(yaml.safe_dump(_CONTRACT))
     carbon.write_text(yaml.safe_dump({"source": "a table", "daily": [1] * 24}))
-    for name in ("factory.yaml", "people.yaml"):
-        (elsewhere / name).write_text("")
+    texts = {"factory.yaml": "witness: {policy: policy.txt}", "people.yaml": ""}
+    for name, text in {**texts, "policy.txt": "quorum none\n"}.items():
+        (elsewhere / name).write_text(text)
         (defs / name).symlink_to(elsewhere / name)
     (defs / "apples").symlink_to(linked)
+    own = elsewhere / "own"
+    own.mkdir()
+    (own / "assets.py").touch()
+    (defs / "own").symlink_to(own)
     schedule = {"within": "22:00-06:00", "prefer": "lowest_carbon", "carbon": {"file": str(carbon)}}
     declare(defs / "apples", {**APPLES, "schedule": schedule})
     ingest = {**APPLES["ingest"], "contract": str(contract)}
     declare(defs / "pears", {**APPLES, "ingest": ingest})
-    expected = {contract, carbon, linked, elsewhere / "factory.yaml", elsewhere / "people.yaml"}
+    files = {elsewhere / name for name in ("factory.yaml", "people.yaml", "policy.txt")}
+    expected = {contract, carbon, linked, own, *files}
     assert expected <= {*declared_paths()}

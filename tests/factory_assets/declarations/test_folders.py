@@ -1,5 +1,6 @@
 """Which files tell that pipelines are declared anew."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -40,3 +41,23 @@ def test_a_contract_that_is_corrected_tells_it_as_its_declaration_does(
         before = declared_files()
         other.touch()
         assert declared_files() != before
+
+
+@pytest.mark.parametrize("way", ["of another size", "another file"])
+def test_a_declaration_that_keeps_its_time_is_declared_anew(
+    way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACTORY_DEFS", str(tmp_path))
+    file = tmp_path / "apples" / "defs.yaml"
+    file.parent.mkdir()
+    file.write_text("a: 1\n")
+    before, time = declared_files(), file.stat()
+    if way == "of another size":
+        file.write_text("a: 10\n")
+    else:
+        # As programs do that write a file beside it first.
+        other = file.with_suffix(".new")
+        other.write_text("a: 2\n")
+        other.replace(file)
+    os.utime(file, ns=(time.st_atime_ns, time.st_mtime_ns))
+    assert declared_files() != before

@@ -88,6 +88,12 @@ def test_a_mistake_is_told_with_its_line(tmp_path: Path, old: str, new: str, pro
     assert any(problem in one for one in found), found
 
 
+def test_of_a_file_with_a_key_twice_nothing_counts(tmp_path: Path) -> None:
+    text = WHOLE.replace("owner: jane", "owner: jane\nowner: bob")
+    assert _problems(tmp_path, text)
+    assert read_governance(tmp_path)[0] is None
+
+
 def test_two_risks_with_one_id_are_refused(tmp_path: Path) -> None:
     risk = WHOLE[WHOLE.index("  - id") : WHOLE.index("statements")]
     found = _problems(tmp_path, WHOLE.replace("statements", f"{risk}statements"))

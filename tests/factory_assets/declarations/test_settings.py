@@ -24,6 +24,17 @@ def test_nobody_is_asked_by_default(defs: Path, text: str | None) -> None:
     assert declared_provider() is None
 
 
+def test_a_changed_policy_of_witnesses_is_told_by_the_digest(defs: Path) -> None:
+    (defs / "factory.yaml").write_text("witness: {policy: ours.txt}")
+    found = []
+    for policy in ("quorum none\n", "# ours\nquorum none\n"):
+        (defs / "ours.txt").write_text(policy)
+        declared = load_settings()
+        assert declared
+        found.append(declared.digest)
+    assert len({*found}) == 2
+
+
 @pytest.mark.parametrize(
     ("issuer", "host"),
     [
