@@ -77,7 +77,8 @@ def test_the_bound_of_a_week_holds_for_all_reasons_together() -> None:
     decision = decide(REASONS, ended, at_most=2, now=NOW)
     assert decision.key is None
     assert "2 trainings this week, and no more are allowed" in decision.why
-    assert decide(REASONS, ended, at_most=2, now=NOW + HOUR * 70).key is not None
+    assert decide(REASONS, ended, at_most=2, now=NOW + HOUR * 67.9).key is None
+    assert decide(REASONS, ended, at_most=2, now=NOW + HOUR * 68).key is not None
 
 
 def test_a_refused_source_is_no_training() -> None:
@@ -199,15 +200,28 @@ def test_the_source_of_a_pipeline_in_partitions_is_tried_again_after_it_broke_it
         broken = apples.execute_in_process(instance=instance, raise_on_error=False)
         assert _looked(sensor, instance).tags[REASON_TAG] == f"contract-{broken.run_id[:8]}"
 
-        def succeed(*stages: str) -> None:
+        def end(status: dg.DagsterRunStatus, *stages: str) -> None:
             keys = frozenset(dg.AssetKey(["apples", stage]) for stage in stages)
             run = dg.DagsterRun("apples", str(uuid4()), asset_selection=keys or None)
-            instance.run_storage.add_run(run.with_status(dg.DagsterRunStatus.SUCCESS))
+            instance.run_storage.add_run(run.with_status(status))
 
+        def succeed(*stages: str) -> None:
+            end(dg.DagsterRunStatus.SUCCESS, *stages)
+
+        assert _looked(_sensor(), instance).skip_message == "there is no reason to train"
         # The files that were corrected arrived; nothing was trained with them yet.
         succeed("partitions")
         assert _looked(sensor, instance).tags[REASON_TAG] == f"contract-{broken.run_id[:8]}"
         succeed("partitions", "train")
+        assert _looked(sensor, instance).skip_message == "there is no reason to train"
+        broken = apples.execute_in_process(instance=instance, raise_on_error=False)
+        assert _looked(sensor, instance).tags[REASON_TAG] == f"contract-{broken.run_id[:8]}"
+        # One that failed otherwise may have read it whole.
+        end(dg.DagsterRunStatus.FAILURE, "partitions")
+        broken = apples.execute_in_process(instance=instance, raise_on_error=False)
+        assert _looked(sensor, instance).tags[REASON_TAG] == f"contract-{broken.run_id[:8]}"
+        # All of it, as a schedule runs it.
+        succeed()
         assert _looked(sensor, instance).skip_message == "there is no reason to train"
 
 

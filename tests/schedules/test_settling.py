@@ -77,7 +77,7 @@ def test_a_changed_file_is_reported_again(tmp_path: Path) -> None:
     assert look(state, path, later=100)[0] == {"a.csv"}
 
 
-@pytest.mark.parametrize("end", UNFINISHED_SUFFIXES)
+@pytest.mark.parametrize("end", [*UNFINISHED_SUFFIXES, ".PART"])
 def test_a_file_whose_name_marks_it_as_unfinished_waits(tmp_path: Path, end: str) -> None:
     path = write(tmp_path / f"a.csv{end}")
     _, state = look(State(), path, later=100)
