@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from factory_assets.cli.main import main
+from factory_assets.exchange import osv
 from factory_assets.exchange.advisories import compare_advisories
 from factory_assets.exchange.osv import OsvRecord, read_osv
 from factory_assets.execution.installed import installed_distributions
@@ -75,6 +76,47 @@ def test_versions_that_cannot_be_compared_are_left_to_a_person() -> None:
     assert _found(_record("odd", **_range(("introduced", "0")))) == [("odd", True)]
     assert _found(_record("odd", versions=["2004d"])) == [("odd", False)]
     assert _found(_record("fruit", **_range(("introduced", "1.x!")))) == [("fruit", True)]
+
+
+def test_what_cannot_be_compared_hides_no_version_that_is_affected() -> None:
+    listed, odd = (
+        _record(**one)["affected"][0]
+        for one in ({"versions": ["1.5"]}, _range(("introduced", "1.x!")))
+    )
+    for affected in ([listed, odd], [odd, listed]):
+        assert _found({**_record(), "affected": affected}) == [("fruit", False)]
+
+
+def test_a_commit_is_no_version_in_which_it_is_fixed() -> None:
+    ranges = [
+        _range(("introduced", "0"), ("fixed", fixed), kind=kind)["ranges"][0]
+        for kind, fixed in (("GIT", "8f14e45f"), ("ECOSYSTEM", "1.6"))
+    ]
+    record = OsvRecord.model_validate(_record(ranges=ranges))
+    [finding] = compare_advisories(LOCK, [record]).findings
+    assert finding.fixed == ("1.6",)
+
+
+@pytest.mark.parametrize("limit", ["_RECORDS", "_ALL_BYTES"])
+def test_more_records_than_there_are_of_pypi_are_refused(
+    limit: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = _write(tmp_path / "osv", _record(), _record())
+    size = sum(file.stat().st_size for file in folder.iterdir())
+    most = {"_RECORDS": 2, "_ALL_BYTES": size}[limit]
+    monkeypatch.setattr(osv, limit, most)
+    assert len([*read_osv(folder)]) == 2
+    monkeypatch.setattr(osv, limit, most - 1)
+    with pytest.raises(SourceError, match="has more than"):
+        [*read_osv(folder)]
+
+
+def test_how_old_advisories_are_is_told_by_the_newest_of_all() -> None:
+    times = [f"2026-11-{day}T10:00:00Z" for day in (20, 22, 21)]
+    records = [OsvRecord.model_validate({**_record(), "modified": time}) for time in times]
+    newest = compare_advisories(LOCK, records).newest
+    assert newest is not None
+    assert newest.isoformat() == "2026-11-22T10:00:00+00:00"
 
 
 def test_withdrawn_advisories_and_other_ecosystems_do_not_count() -> None:

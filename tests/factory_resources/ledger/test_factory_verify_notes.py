@@ -29,6 +29,7 @@ from factory_resources.ledger.factory_verify import (
     Witnessed,
     canonical,
     parse_canonical,
+    parse_object,
 )
 from tests.factory_resources.ledger.homes import LogKey
 
@@ -359,3 +360,16 @@ def test_canonical_json_is_that_of_another_writer(value: dict[str, Any]) -> None
 def test_what_is_not_canonical_is_refused(body: bytes) -> None:
     with pytest.raises(InvalidError):
         parse_canonical(body)
+
+
+@pytest.mark.parametrize("value", ["{}", "[]"])
+def test_an_object_that_would_take_much_memory_is_refused(
+    value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def content(count: int) -> bytes:
+        return f'{{"a":[{",".join([value] * count)}]}}'.encode()
+
+    monkeypatch.setattr(factory_verify, "_RECORD_COST", 10_000)
+    assert parse_object(content(25))
+    with pytest.raises(InvalidError, match="is too large"):
+        parse_object(content({"{}": 30, "[]": 56}[value]))

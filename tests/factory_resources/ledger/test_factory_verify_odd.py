@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from factory_resources.ledger import factory_verify
 from factory_resources.ledger.factory_verify import (
     COSIGNATURE,
     STATEMENT_PAYLOAD,
@@ -170,6 +171,17 @@ def test_no_more_witnesses_count_than_can_be_looked_for(tmp_path: Path) -> None:
     keys = [VerifierKey(f"w{number}", COSIGNATURE, bytes(32)) for number in range(1_001)]
     bodies = [entry("key", role="witness", action="added", key=str(key)) for key in keys]
     assert _problems(tmp_path, *bodies) == ["entry 1001: is one of more than 1000 witnesses"]
+
+
+def test_the_last_entry_of_a_kind_is_not_looked_for_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = [entry("other", subject=f"predictions/{_BLOCK}", number=n) for n in range(4)]
+    told = "entry 1: too many entries of other kinds have the same subject"
+    assert told not in _problems(tmp_path, _answers(count=1), *others)
+    (tmp_path / "ledger.db").unlink()
+    monkeypatch.setattr(factory_verify, "_MISSES", 3)
+    assert told in _problems(tmp_path, _answers(count=1), *others)
 
 
 def test_what_is_computed_is_computed_from_something(tmp_path: Path) -> None:

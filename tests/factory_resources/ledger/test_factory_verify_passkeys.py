@@ -160,6 +160,15 @@ def test_a_signature_on_another_page_does_not_hold(origin: str) -> None:
         parse_statement(device.sign(), person_key(device.line))
 
 
+@pytest.mark.parametrize("size", [0, 31, 32, 36])
+def test_of_what_a_device_has_said_nothing_may_be_missing(size: int) -> None:
+    device = Device()
+    envelope = device.sign()
+    said = _field(envelope, "authenticatorData")[:size]
+    with pytest.raises(InvalidError, match="passkey of another host"):
+        parse_statement(_with(envelope, authenticatorData=said), person_key(device.line))
+
+
 def test_a_signature_for_another_host_does_not_hold() -> None:
     device = Device()
     envelope = device.sign(site=RelyingParty("evil.example", SITE.origin))

@@ -180,6 +180,9 @@ def test_what_is_not_in_a_tree_has_no_root() -> None:
         assert root_from_inclusion(leaf, 0, 2, [short_or_long]) is None
     assert root_from_inclusion(leaf, 0, 2, []) is None
     assert root_from_inclusion(leaf, 0, 2, [other, other]) is None
+    # A ledger numbers its entries up to 2^63 - 1.
+    assert root_from_inclusion(leaf, 0, 2**62, [other] * 62) is not None
+    assert root_from_inclusion(leaf, 0, 2**63, [other] * 63) is None
 
 
 def test_trees_that_are_none_are_not_consistent() -> None:
@@ -194,6 +197,8 @@ def test_trees_that_are_none_are_not_consistent() -> None:
     assert not is_consistent(1, leaf[:-1], 1, leaf[:-1], [])
     assert not is_consistent(3, leaf, 4, leaf, [])
     assert not is_consistent(1, leaf, 2, both, [])
+    for size, holds in ((2**62, True), (2**63, False)):
+        assert is_consistent(size // 2, leaf, size, both, [other]) == holds
     assert not is_consistent(1, leaf, 2, node_hash(leaf, b"x"), [b"x"])
 
 
