@@ -61,6 +61,14 @@ def test_each_line_is_noticed_once_and_threads_are_seen(folder: Path) -> None:
     assert [one.line for one in asked] == ["asking.py:6"]
 
 
+def test_a_block_that_asks_for_many_addresses_is_remembered_by_the_first(folder: Path) -> None:
+    ask = load_callable("asking:ask", folder)
+    with noticed_addresses() as asked:
+        for port in range(9, 39):
+            ask(port)
+    assert [one.address for one in asked] == [f"127.0.0.1:{port}" for port in range(9, 29)]
+
+
 def _fail(folder: Path, error: Exception) -> None:
     with noticed_addresses():
         load_callable("asking:ask", folder)(9)

@@ -95,6 +95,26 @@ def test_what_is_no_report_is_left_alone(content: str, home: Home) -> None:
     assert _entries(home) == []
 
 
+def test_a_file_with_the_name_of_no_report_is_left_alone(home: Home) -> None:
+    begin_ledger(home)
+    home.require_writable()
+    for name in ("a b", "ö", "x" * 65):
+        REPORT.write(str(report_file(home, name)))
+    assert enter_reports(home) == {}
+    assert _entries(home) == []
+    assert problems(home) == []
+
+
+def test_an_entry_has_the_beginning_of_a_long_reason_and_the_report_all_of_it(home: Home) -> None:
+    begin_ledger(home)
+    home.require_writable()
+    report = REPORT._replace(reason="x" * 70_000)
+    report.write(str(report_file(home, "one")))
+    assert enter_reports(home) == {"one": report}
+    assert [entry.reason for entry in _entries(home)] == ["x" * 500]
+    assert problems(home) == []
+
+
 def test_reports_are_entered_in_the_order_in_which_they_were_written(home: Home) -> None:
     home.require_writable()
     begin_ledger(home)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from factory_assets.execution.ledger_entries import begin_ledger
 from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.run_boundary import run_boundary
 from factory_assets.execution.runner import run_stage
@@ -233,6 +234,20 @@ def test_what_python_would_pass_over_is_passed_over(
     untold = f"/{'x' * 300}"
     monkeypatch.setattr(sys, "path", [*sys.path, untold])
     assert Path(untold) not in _of([_pipeline(defs / "apples")], home).readable
+
+
+def test_what_others_read_as_settings_or_evidence_is_not_changed_by_a_run(
+    defs: Path, home: Home
+) -> None:
+    pipeline, secrets = _pipeline(defs / "apples"), home.path / "secrets"
+    files = {home.dagster / "dagster.yaml", home.path / "workspace.yaml"}
+    for file in files:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    # The first run makes the key of the ledger there.
+    assert secrets not in _of([pipeline], home).kept
+    begin_ledger(home)
+    assert {*files, secrets, home.path / "boundary"} == {*_of([pipeline], home).kept}
 
 
 def test_declarations_in_the_home_are_not_changed_by_a_run(
