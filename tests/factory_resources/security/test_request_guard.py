@@ -16,6 +16,8 @@ async def _application(scope, receive, send):  # type: ignore[no-untyped-def]
     if scope["type"] == "lifespan":
         return
     headers = [(b"content-security-policy", b"default-src *"), (b"content-type", b"text/plain")]
+    headers += [(b"X-Frame-Options", b"ALLOWALL")]
+    headers += [(b"content-security-policy-report-only", b"report-uri https://evil.example")]
     if scope["path"] == "/stricter":
         headers.append((STRICTER, b"default-src 'none'"))
     await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -71,6 +73,7 @@ def test_no_other_site_may_frame_or_read_a_page_or_a_refusal(secure: bool, host:
     headers = guarded.get("/").headers
     assert headers.get_list("content-security-policy") == [POLICY]
     assert headers["x-frame-options"] == "DENY"
+    assert "content-security-policy-report-only" not in headers
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["referrer-policy"] == "same-origin"
     assert headers["cross-origin-opener-policy"] == "same-origin"
@@ -123,6 +126,13 @@ def test_a_proxy_that_leaves_out_the_port_of_the_host_is_told_apart(port: int) -
     refused = _request(port, "POST", "/graphql", Host="127.0.0.1", Origin=origin)
     line = f"refused: request from another site, by Origin {origin}, while Host is 127.0.0.1\n"
     assert refused[:2] == (403, line)
+
+
+def test_a_refusal_repeats_no_more_than_the_beginning_of_what_was_sent(port: int) -> None:
+    status, body, _ = _request(port, "POST", "/", Origin=f"http://{'a' * 5_000}.example")
+    assert status == 403
+    assert body.startswith("refused: request from another site, by Origin http://aaa")
+    assert len(body) < 400
 
 
 def test_an_origin_with_a_user_is_foreign(port: int) -> None:

@@ -1,5 +1,6 @@
 """Secrets are read by name, and their values never appear in messages."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,7 @@ def test_a_missing_secret_is_reported_with_its_possible_places(home: Home) -> No
     ("mode", "value", "message"),
     [
         (0o604, b"hush-4711", "every user may read.*chmod 600"),
+        (0o602, b"hush-4711", "every user may read.*chmod 600"),
         (0o600, b"hush-4711\xff", "not UTF-8"),
         (0o600, b"\n", "is empty"),
     ],
@@ -61,6 +63,15 @@ def test_a_public_or_unreadable_file_is_refused(
     with pytest.raises(SourceError, match=message) as caught:
         secret("PLANT_DB", home)
     assert VALUE not in str(caught.value) + str(caught.value.__cause__)
+
+
+def test_what_is_no_file_is_not_read(home: Home) -> None:
+    (home.path / "secrets" / "PLANT_DB").mkdir(parents=True)
+    # Of a pipe, the end may never come.
+    os.mkfifo(home.path / "secrets" / "PIPE")
+    for name in ("PLANT_DB", "PIPE"):
+        with pytest.raises(SourceError, match=f"secret {name} is not set"):
+            secret(name, home)
 
 
 def test_a_remedy_is_a_command_for_a_path_with_blanks(tmp_path: Path) -> None:
