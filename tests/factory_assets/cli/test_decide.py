@@ -166,6 +166,19 @@ def test_an_approved_candidate_serves_and_the_page_shows_why(waiting: Factory) -
     assert problems(waiting.home) == []
 
 
+def test_an_approval_counts_although_dagster_cannot_show_it(
+    waiting: Factory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr("factory_assets.components.approval_event.report_approval", fail)
+    text = waiting.approve()
+    assert "warning: the UI does not show it yet (RuntimeError)" in text
+    assert "Traceback" not in text
+    assert _champion(waiting) == 1
+
+
 def test_the_second_version_is_shown_with_its_difference_to_the_champion(serving: Factory) -> None:
     serving.declare(seed=12)
     assert "apples@3 waits for 1 approver" in serving.run()
@@ -324,6 +337,8 @@ def test_an_approval_is_refused(
         (("approve", "apples", "--reason", " "), 2, "the reason has 0 characters"),
         (("approve", "apples"), 2, "the reason has 0 characters"),
         (("approve", "apples", "--statement", "x", "--reason", "x"), 2, "has its reason and"),
+        (("approve", "apples", "--statement", "x", "--save", "x"), 2, "has its reason and"),
+        (("refuse", "apples", "--statement", "x", "--key", "x"), 2, "has its reason and"),
         (("approve", "apples", "--statement", "missing"), 2, "cannot be read"),
         (("approve", "apples", "--statement", _README), 1, "nobody in people.yaml signed it"),
         (("rollback", "apples", "--reason", "x"), 2, "no version serves"),
