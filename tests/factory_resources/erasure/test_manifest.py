@@ -6,10 +6,12 @@ import pytest
 
 from factory_resources.erasure.manifest import (
     ErasureManifest,
+    erased_of,
     erased_rows,
     is_gone,
     manifest_file,
     manifests,
+    source_key,
 )
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
@@ -26,6 +28,18 @@ def test_rows_of_several_erasures_are_told_together(home: Home) -> None:
     assert erased_rows(home) == {ONE: (3, 5, 7), TWO: (1,)}
     assert erased_rows(home, "apples") == {ONE: (3, 7)}
     assert erased_rows(home, "plums") == {}
+
+
+def test_rows_of_a_member_of_a_zip_are_found_by_the_keys_of_every_version() -> None:
+    member, other = "data/x.zip/in/a.csv", "data/x.zip/in/b.csv"
+    own = source_key(ONE, member)
+    # Earlier versions of the factory had the last two.
+    keys = {own: (1,), source_key(ONE, "data/x.zip/a.csv"): (2,), ONE: (3,)}
+    assert len(keys) == 3
+    assert erased_of(keys, ONE, member) == (1, 2, 3)
+    assert erased_of(keys, ONE, other) == (3,)
+    assert erased_of(keys, ONE) == (1, 2, 3)
+    assert erased_of(keys, TWO, member) == ()
 
 
 def test_it_is_read_as_it_was_written(home: Home) -> None:

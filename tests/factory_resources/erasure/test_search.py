@@ -89,14 +89,22 @@ def test_a_value_between_two_pieces_is_found_once(
         assert (found.where, found.form, found.count) == ("bytes", "text", 1)
 
 
-def test_what_stands_before_a_piece_decides_as_well(
-    home: Home, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("value", "other"),
+    [
+        (4_200_424_242, b" 14200424242 "),
+        # The digits of a digest, which a piece cuts before or behind the number.
+        (420_042, b" %b420042%b " % (b"ab" * 7, b"cd" * 7)),
+    ],
+)
+def test_what_stands_beside_a_piece_decides_as_well(
+    value: int, other: bytes, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home.path.mkdir()
     monkeypatch.setattr(streams, "_PIECE", 64)
     for before in range(200):
-        (home.path / "a.log").write_bytes(b"-" * before + b" 14200424242 " + b"-" * 300)
-        assert not [*find_values(home, [4_200_424_242])]
+        (home.path / "a.log").write_bytes(b"-" * before + other + b"-" * 300)
+        assert not [*find_values(home, [value])]
 
 
 def test_a_text_in_utf_16_is_found(home: Home) -> None:

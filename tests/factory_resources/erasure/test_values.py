@@ -5,6 +5,7 @@ import math
 import struct
 from datetime import UTC, date, datetime, timedelta, timezone
 
+import msgspec
 import pytest
 from hypothesis import given
 
@@ -30,6 +31,7 @@ def test_a_value_that_says_something_is_searchable(value: Value) -> None:
     "value",
     [
         "Maria",
+        "  Maria  ",
         "      ",
         "aaaaaaa",
         "ababab",
@@ -49,6 +51,31 @@ def test_a_value_that_occurs_everywhere_is_not_searchable(value: Value) -> None:
     assert not is_searchable(value)
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        """Ö'N "A|B" & <c> [d]/e`f""",
+        """Ö'N ""A|B"" & <c> [d]/e`f""",
+        """Ö''N "A|B" & <c> [d]/e`f""",
+        r"""Ö\'N "A|B" & <c> [d]/e`f""",
+        "Ö&#x27;N &quot;A|B&quot; &amp; &lt;c&gt; [d]/e`f",
+        """Ö'N "A|B" &amp; &lt;c&gt; [d]/e`f""",
+        r"""Ö'N "A\|B" &amp; &lt;c> \[d]/e'f""",
+        "%C3%96%27N%20%22A%7CB%22%20%26%20%3Cc%3E%20%5Bd%5D/e%60f",
+        "%C3%96%27N%20%22A%7CB%22%20%26%20%3Cc%3E%20%5Bd%5D%2Fe%60f",
+        "%C3%96%27N+%22A%7CB%22+%26+%3Cc%3E+%5Bd%5D%2Fe%60f",
+        r"""Ö'N \"A|B\" & <c> [d]/e`f""",
+        r"""\u00d6'N \"A|B\" & <c> [d]/e`f""",
+        r"""Ö'N \\\"A|B\\\" & <c> [d]/e`f""",
+        r"""\\u00d6'N \\\"A|B\\\" & <c> [d]/e`f""",
+        r"""Ö'N \"A\\|B\" &amp; &lt;c> \\[d]/e'f""",
+    ],
+)
+def test_a_text_is_searched_as_it_is_written_anywhere(written: str) -> None:
+    found = [one.content for one in forms("""Ö'N "A|B" & <c> [d]/e`f""") if one.form == "text"]
+    assert written.encode() in found
+
+
 @given(text=TEXTS.filter(is_searchable))
 def test_base64_of_anything_with_the_text_has_one_of_its_forms(text: str) -> None:
     encoded = [one.content for one in forms(text) if one.form == "base64"]
@@ -66,6 +93,11 @@ def test_an_integer_has_bytes_only_if_they_are_particular() -> None:
     assert b"\xce" + struct.pack(">I", 4_200_424_242) in contents
     assert b"\xd2" + struct.pack(">i", -420_042_424) in [one.content for one in forms(-420_042_424)]
     assert struct.pack(">q", 2**40 + 12_345) in [one.content for one in forms(2**40 + 12_345)]
+
+
+@pytest.mark.parametrize("value", [2**32 - 1, 2**32, -(2**31), -(2**31) - 1])
+def test_an_integer_is_also_searched_as_the_journal_of_answers_packs_it(value: int) -> None:
+    assert msgspec.msgpack.encode(value)[-8:] in [one.content for one in forms(value)]
 
 
 @pytest.mark.parametrize("year", [1907, 2025])
