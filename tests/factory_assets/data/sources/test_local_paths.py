@@ -43,6 +43,21 @@ def test_the_folder_above_the_files_of_all_partitions_is_read(
     assert tmp_path / "data" / read in {*local_paths(declare(tmp_path / "days", days), home)}
 
 
+def test_outcomes_are_read_where_they_are(home: Home, tmp_path: Path) -> None:
+    (tmp_path / "outcomes").mkdir()
+    source = {"files": str(tmp_path / "outcomes" / "*.csv")}
+    outcomes = {"source": source, "key": "id", "outcome": "sold"}
+    pipeline = declare(tmp_path / "apples", {**APPLES, "watch": {"outcomes": outcomes}})
+    assert tmp_path / "outcomes" in {*local_paths(pipeline, home)}
+
+
+def test_the_root_of_all_folders_is_not_read(home: Home, tmp_path: Path) -> None:
+    source = {"python": "m:load", "args": {"path": "/"}, "reads": ["/none-*.csv"]}
+    ingest = {"source": source, "contract": [{"name": "x", "type": "int64"}]}
+    pipeline = declare(tmp_path / "apples", {"purpose": "Apples", "ingest": ingest})
+    assert [*local_paths(pipeline, home)] == []
+
+
 @pytest.mark.parametrize("delta", ["${FACTORY_LAKE}/table", "../lake/table"])
 def test_a_delta_table_is_read(
     delta: str, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -144,6 +144,14 @@ def test_folders_are_ignored_and_names_that_are_not_a_key_are_told(tmp_path: Pat
     assert [*lines_of_missing(wanted(days, NOW, {}, HOME))] == ["10 partitions have no data yet"]
 
 
+def test_an_excluded_key_is_none_of_those_that_are_known(tmp_path: Path) -> None:
+    put(tmp_path, "a.csv", "b.csv", "c.csv")
+    pipeline = declared(tmp_path, "{m}.csv", m={"dynamic": True, "exclude": ["b", "d"]})
+    found = list_partitions(pipeline, NOW, {"m": ["d", "e"]}, HOME)
+    assert found.dynamic == {"m": ["a", "c", "e"]}
+    assert [partition.key for partition in found.partitions] == ["a", "c"]
+
+
 def test_hidden_files_are_no_partitions_unless_the_pattern_asks_for_them(tmp_path: Path) -> None:
     put(tmp_path, "m1.csv", ".m2.csv", "._m1.csv", "d/.m3.csv", ".d/m4.csv")
     assert there(declared(tmp_path, "{m}.csv", m={"dynamic": True})) == ["m1"]
