@@ -15,7 +15,8 @@ from factory_assets.audit.requirements.version_records import (
     version_records,
 )
 from factory_assets.declarations.loader import load_pipeline
-from factory_assets.results.stages import Stage
+from factory_assets.results.base import digest
+from factory_assets.results.stages import STAGES, Stage
 from factory_resources.errors import UnknownNameError
 from tests.approvals import Factory, copy_factory
 from tests.long_run import in_long
@@ -123,6 +124,28 @@ def test_another_component_changes_what_shows_it(
     shown: VersionRecords, stage: Stage, path: str, value: Any, kinds: set[str]
 ) -> None:
     assert _changed(shown, _with(shown, stage, "parts", path, value)) == kinds
+
+
+def test_a_difference_names_the_components_that_are_others_than_those_of_the_replaced_version(
+    shown: VersionRecords,
+) -> None:
+    def difference(one: VersionRecords) -> str:
+        return evidence_digests(["version_difference"], one)["version_difference"]
+
+    same: dict[str, Any] = {stage: {} for stage in STAGES}
+    replacing = _with(shown, "deploy", "value", "replaced", 1)
+    assert difference(shown) == digest(None)
+    assert difference(replacing) == digest([1, same])
+    [trained] = shown.by_stage["train"]
+    code = trained.parts["code"]
+    other = _with(replacing, "train", "parts", "code", "0" * 64)
+    assert difference(other) == digest([1, same | {"train": {"code": [[code], ["0" * 64]]}}])
+    fewer = trained.model_copy(
+        update={"parts": {name: part for name, part in trained.parts.items() if name != "code"}}
+    )
+    without = replace(replacing, by_stage={**replacing.by_stage, "train": (fewer,)})
+    assert difference(without) == digest([1, same | {"train": {"code": [[code], [None]]}}])
+    assert difference(_with(shown, "deploy", "value", "replaced", 7)) == digest(7)
 
 
 def test_what_a_training_cost_is_shown_as_energy_alone(shown: VersionRecords) -> None:
