@@ -234,6 +234,30 @@ def test_everybody_may_watch_the_log_of_a_run(site: Site) -> None:
     }
 
 
+def test_no_more_is_watched_at_a_time_than_allowed(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("factory_assets.web.dagster.webserver.MAX_WATCHED", 1)
+    lasting = "subscription { locationStateChangeEvents { __typename } }"
+    short = 'subscription { pipelineRunLogs(runId: "none") { __typename } }'
+    protocol, headers, refused = ["graphql-ws"], {ROLE: "auditor"}, site.refusals()
+    with site.client.websocket_connect(
+        "/dagster/graphql", subprotocols=protocol, headers=headers
+    ) as socket:
+        socket.send_json({"type": "connection_init"})
+        assert socket.receive_json()["type"] == "connection_ack"
+        socket.send_json(_start(lasting, "1"))
+        socket.send_json(_start(short, "2"))
+        answer = socket.receive_json()
+        assert (answer["id"], answer["type"]) == ("2", "error")
+        assert answer["payload"] == {"message": "refused: at most 1 subscriptions"}
+        socket.send_json({"type": "stop", "id": "1"})
+        socket.send_json(_start(short, "3"))
+        answer = socket.receive_json()
+        assert (answer["id"], answer["type"]) == ("3", "data")
+    assert site.refusals() == refused + 1
+
+
 @pytest.mark.parametrize("message", ["[]", "5", "{", '{"type": "start", "id": "1"}', "[" * 5000])
 def test_a_websocket_is_closed_at_a_message_that_is_none(site: Site, message: str) -> None:
     refused = site.refusals()
