@@ -83,3 +83,30 @@ def test_what_is_no_image_is_told_how_one_is_sent() -> None:
     row = {"pixels": "data:image/png;base64,iVBO"}
     [reason] = explain(Refusal(0, ("null:pixels",)), row, (column,), Clean(), "pixels")
     assert reason["remedy"].startswith("send the content of a PNG or JPEG file in base64 that can ")
+
+
+def test_what_counts_as_missing_beside_an_image_is_no_image() -> None:
+    column = Column.model_validate({"name": "pixels", "type": "string"})
+    row = {"Heat [K]": "n/a"}
+    [reason] = explain(Refusal(0, ("null:heat",)), row, (*COLUMNS, column), Clean(), "pixels")
+    assert reason["remedy"] == "send a value that can be read; what was sent counts as none"
+    assert "value" not in reason
+
+
+@pytest.mark.parametrize(
+    ("rule", "remedy"),
+    [
+        ("join:prices", "send a key that the joined table 'prices' has"),
+        ("derive:rate", "send values of which 'rate' can be computed: amount / income"),
+        ("plausible", "every row must satisfy: amount > 0"),
+        ("another", "correct the row"),
+        ("overflow:prediction", "the prediction is beyond float32; send smaller numbers"),
+        ("overflow:price", "'price' is beyond float32; send smaller numbers"),
+    ],
+)
+def test_a_rule_of_a_whole_row_has_a_remedy_and_shows_no_value(rule: str, remedy: str) -> None:
+    clean = Clean.model_validate(
+        {"derive": {"rate": "amount / income"}, "where": {"plausible": "amount > 0"}}
+    )
+    [reason] = explain(Refusal(4, (rule,)), {"amount": 0}, COLUMNS, clean)
+    assert reason == {"row": 4, "rule": rule, "remedy": remedy}
