@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -13,8 +13,10 @@ from factory_resources.ledger.entries import read_entry
 from factory_resources.ledger.factory_verify import Expectation, verify_path
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.ledger.prediction_entries import OutcomesRecorded
+from factory_resources.outcomes import binding
 from factory_resources.outcomes.binding import bind_outcomes
 from factory_resources.outcomes.engines import open_outcomes
+from factory_resources.outcomes.outcome import Outcome
 from factory_resources.prediction_log.ids import PredictionIds
 from tests.factory_resources.outcomes.samples import add, feedback, record_some
 from tests.factory_resources.prediction_log.homes import problems, verify
@@ -33,6 +35,35 @@ def test_each_outcome_is_in_one_batch_of_the_ledger(home: Home, engine: str) -> 
     record_some(home, [300, 1, 20])
     assert bind_outcomes(home) == 0
     assert [entry.count for entry in _entries(home)] == [300, 1, 20]
+
+
+def test_more_outcomes_than_a_batch_may_have_are_in_several(
+    home: Home, engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(binding, "BATCH", 2)
+    Ledger(home).begin()
+    ids = PredictionIds()
+    add(home, [feedback(ids.take()) for _ in range(5)])
+    assert bind_outcomes(home) == 3
+    assert [entry.count for entry in _entries(home)] == [2, 2, 1]
+
+
+def test_a_batch_that_another_machine_has_stored_meanwhile_is_stored_once(
+    home: Home, engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.require_writable()
+    add(home, [feedback(PredictionIds().take())])
+    with open_outcomes(home) as store, open_outcomes(home) as other:
+        read = store.from_number
+
+        def overtaken(first: int, count: int) -> Iterator[Outcome]:
+            found = [*read(first, count)]
+            assert binding.store_batch(other)
+            return iter(found)
+
+        monkeypatch.setattr(store, "from_number", overtaken)
+        assert binding.store_batch(store)
+        assert [batch.count for batch in binding.unentered(store)] == [1]
 
 
 def test_entries_have_no_values(home: Home, engine: str) -> None:

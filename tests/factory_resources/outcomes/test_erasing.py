@@ -37,6 +37,19 @@ def test_outcomes_of_requests_are_erased_and_the_others_stay(home: Home, engine:
     assert [entry.outcomes for entry in _entries(home)] == [(8, 300, 301)]
     assert erase_outcomes(home, "apples", gone, ERASURE) == 3
     assert len(_entries(home)) == 1
+    assert erase_outcomes(home, "apples", one[:2], str(uuid4())) == 2
+
+
+def test_an_erased_value_is_in_no_file_of_the_database(home: Home) -> None:
+    Ledger(home).begin()
+    ids = PredictionIds()
+    gone, other = ids.take(), ids.take()
+    # As a server has it open, so that its log stays.
+    with open_outcomes(home):
+        add(home, [feedback(gone, '"Zaphod7Qbeeble"'), feedback(other)])
+        assert erase_outcomes(home, "apples", [gone], ERASURE) == 1
+        files = [path.read_bytes() for path in home.path.rglob("*") if path.is_file()]
+    assert not [content for content in files if b"Zaphod7Qbeeble" in content]
 
 
 def test_every_outcome_of_every_row_of_a_request_is_erased_also_one_that_was_not_bound(
@@ -51,6 +64,21 @@ def test_every_outcome_of_every_row_of_a_request_is_erased_also_one_that_was_not
     add(home, [feedback(rows[1], '"bad"')])
     assert erase_outcomes(home, "apples", [request], ERASURE) == 4
     assert current(home).keys() == {other}
+
+
+def test_no_outcome_is_erased_of_which_no_hash_stays(
+    home: Home, engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Ledger(home).begin()
+    [[bound, late]] = record_some(home, [2])
+    add(home, [feedback(late, '"bad"')])
+    # As if it had come behind the binding.
+    with monkeypatch.context() as patch:
+        patch.setattr("factory_resources.outcomes.erasing.bind_outcomes", lambda home: 0)
+        assert erase_outcomes(home, "apples", [bound, late], ERASURE) == 2
+    assert current(home) == {late: '"bad"'}
+    assert erase_outcomes(home, "apples", [bound, late], ERASURE) == 3
+    assert current(home) == {}
 
 
 def test_a_number_is_not_given_out_again(home: Home, engine: str) -> None:

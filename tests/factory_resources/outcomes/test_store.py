@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from factory_resources.home.home import Home
 from factory_resources.outcomes.engines import has_outcomes, open_outcomes
-from factory_resources.outcomes.outcome import Decision, Feedback
-from factory_resources.outcomes.store import SCHEMA, OutcomeStore
+from factory_resources.outcomes.outcome import Decision, Feedback, Outcome
+from factory_resources.outcomes.store import SCHEMA, OutcomeStore, values_of
 from factory_resources.prediction_log.ids import PredictionIds
 from factory_resources.prediction_log.sqlite_database import SqliteDatabase
 from tests.factory_resources.outcomes.samples import add, current, feedback
@@ -55,6 +55,31 @@ def test_a_late_retry_does_not_undo_a_correction(home: Home, engine: str) -> Non
     assert add(home, [sent]) == ["repeated"]
     assert current(home) == {identifier: '"bad"'}
     assert add(home, [feedback(identifier, observed=7, caller="line")]) == ["corrected"]
+    # Somebody else says the same at another time than its sender.
+    other = feedback(identifier, '"bad"', observed=6, caller="lab")
+    assert add(home, [other]) == ["corrected"]
+
+
+def test_a_row_belongs_to_one_time_by_when_its_first_outcome_was_recorded(
+    home: Home, engine: str
+) -> None:
+    home.require_writable()
+    ids = PredictionIds()
+    first, second = ids.take(), ids.take()
+    with open_outcomes(home) as store:
+        recorded = [
+            Outcome(number, identifier, "apples", '"good"', 5, time, "http", "")
+            for number, identifier, time in ((1, first, 1_000), (2, second, 2_000))
+        ]
+        with store.database.writing():
+            store.database.insert("outcome", [*map(values_of, recorded)])
+
+        def rows(start: int = 0, stop: int = 9_000, since: bytes = b"") -> list[bytes]:
+            return [one.id for one in store.known_rows("apples", 2, start, stop, since=since)]
+
+        assert (rows(1_000, 2_000), rows(2_000, 3_000)) == ([first], [second])
+        assert (rows(since=first), rows(since=second)) == ([first, second], [second])
+        assert [*map(store.last_number, (999, 1_000, 1_999, 2_000))] == [0, 1, 1, 2]
 
 
 def test_rows_of_other_pipelines_stay_apart(home: Home, engine: str) -> None:

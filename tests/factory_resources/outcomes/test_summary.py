@@ -5,7 +5,13 @@ from datetime import UTC, datetime, timedelta
 from factory_resources.home.home import Home
 from factory_resources.outcomes.engines import open_outcomes
 from factory_resources.outcomes.summary import outcome_summary
-from factory_resources.prediction_log.ids import PredictionIds, day_of, row_id, time_of
+from factory_resources.prediction_log.ids import (
+    PredictionIds,
+    day_of,
+    first_id_at,
+    row_id,
+    time_of,
+)
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from tests.factory_resources.outcomes.samples import add, feedback
 from tests.factory_resources.prediction_log.homes import log as log
@@ -39,13 +45,32 @@ def test_rows_with_and_without_an_outcome_are_counted(log: PredictionLog, home: 
 def test_corrections_and_contradictions_are_told_apart(home: Home, engine: str) -> None:
     home.require_writable()
     ids = PredictionIds()
-    mind, other, agreed = ids.take(), ids.take(), ids.take()
+    mind, other, agreed, unnamed = (ids.take() for _ in range(4))
     add(home, [feedback(one, caller="line") for one in (mind, other, agreed)])
+    add(home, [feedback(unnamed)])
+    add(home, [feedback(unnamed, '"bad"', source="table")])
     add(home, [feedback(mind, '"bad"', caller="line")])
     add(home, [feedback(other, '"bad"', source="file")])
     add(home, [feedback(agreed, source="file")])
     found = outcome_summary(home, "apples")
-    assert (found.corrected, found.contradicting, found.repeated) == (2, 1, 1)
+    assert (found.corrected, found.contradicting, found.repeated) == (3, 2, 1)
+
+
+def test_an_answer_by_a_clock_that_was_ahead_had_its_outcome_at_once(
+    log: PredictionLog, home: Home
+) -> None:
+    add(home, [feedback(first_id_at(datetime.now(UTC) + timedelta(hours=1)))])
+    found = outcome_summary(home, "apples")
+    assert (found.median_delay, found.late_delay) == (0.0, 0.0)
+
+
+def test_outcomes_of_answers_that_were_removed_are_no_missing_ones(
+    log: PredictionLog, home: Home
+) -> None:
+    old = first_id_at(datetime.now(UTC) - timedelta(days=8))
+    add(home, [feedback(old)])
+    found = outcome_summary(home, "apples")
+    assert (found.answers, found.with_outcome, found.missing) == (0, 1, 0)
 
 
 def test_delays_are_those_of_the_first_outcome(home: Home, engine: str) -> None:
