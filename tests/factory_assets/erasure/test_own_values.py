@@ -30,14 +30,14 @@ def _write(home: Home, table: str, rows: str, kind: str = "BIGINT") -> None:
     duckdb.execute(f"COPY ({query}) TO '{folder / 'f.parquet'}'")
 
 
-def _found(home: Home) -> dict[str, set[object]]:
+def _found(home: Home, short: int = 0) -> dict[str, set[object]]:
     """Return the values of whoever is in the first row of `people/quarantine`."""
     files = stored_files(home)
     person = next(file for file in files if file.table == "people/quarantine")
     rows = PersonalRows({"f" * 64: frozenset({1})}, {person: (0,)})
     with opened(files, home.path) as connection:
         found = personal_values(connection, rows, files)
-    assert found.short == 0
+    assert found.short == short
     return {pipeline: {*some} for pipeline, some in found.own.items()}
 
 
@@ -65,6 +65,19 @@ def test_a_value_of_somebody_in_another_table_is_none(
     _write(home, table, others, kind)
     values = {4200424042, "Xyzzyville", 72.38091746, date(1957, 3, 2)}
     assert _found(home) == {"people": values - {shared}}
+
+
+def test_a_fraction_is_not_the_whole_number_beside_it(home: Home) -> None:
+    _write(home, "people/quarantine", _PERSON.replace("72.38091746", "16.9998765"))
+    _write(home, "people/ingest", _OTHERS)
+    assert 16.9998765 in _found(home)["people"]
+
+
+@pytest.mark.parametrize("word", ["Champion", "weight", "quarantine"])
+def test_a_word_that_the_home_has_of_itself_tells_nobody(word: str, home: Home) -> None:
+    _write(home, "people/quarantine", f"{_PERSON.replace('Xyzzyville', word)}, {_OTHERS}")
+    found = _found(home, short=1)
+    assert found == {"people": {4200424042, 72.38091746, date(1957, 3, 2)}}
 
 
 def test_neighbours_of_long_integers_are_others(home: Home) -> None:

@@ -1,6 +1,7 @@
 """The statement of an erasure holds for one home, one manifest and one moment."""
 
 import shutil
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from factory_assets.erasure.signing import ErasureDecision, begun_entry, require
 from factory_assets.execution.ledger_entries import begin_ledger
 from factory_assets.execution.people import enter_people
 from factory_resources.erasure.manifest import manifest_file
+from factory_resources.errors import RefusedError
 from factory_resources.home.home import Home
 from factory_resources.ledger.erasure_entries import ErasureBegun, ErasureDone
 from factory_resources.ledger.ledger import Ledger
@@ -106,3 +108,35 @@ def test_it_holds_if_a_person_signed_who_may_erase(
     manifest = note_erased(home, {"0" * 64: [1]})
     entry = begun_entry(manifest, 1, ErasureDecision("request 117", key), home)
     assert [str(problem) in one for one in _enter(entry, home)] == [True] * bool(problem)
+
+
+@pytest.mark.parametrize(
+    ("role", "signs", "refused"),
+    [
+        ("engineer", "jane", None),
+        ("approver", "jane", None),
+        ("auditor", "jane", "jane may not erase anybody"),
+        ("engineer", "stranger", "nobody in people.yaml has the key"),
+        ("engineer", None, "people.yaml names people, so one of them must sign this"),
+        (None, None, None),
+    ],
+)
+def test_nobody_erases_who_may_not(
+    role: str | None,
+    signs: str | None,
+    refused: str | None,
+    home: Home,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "defs").mkdir()
+    monkeypatch.setenv("FACTORY_DEFS", str(tmp_path / "defs"))
+    lines = {name: create_key(tmp_path / name, b"secret") for name in ("jane", "stranger")}
+    if role:
+        add_person("jane", [role], lines["jane"])
+    begin_ledger(home)
+    enter_people(home)
+    key = load_key(tmp_path / signs, lambda: b"secret") if signs else None
+    expected = pytest.raises(RefusedError, match=refused) if refused else nullcontext()
+    with Ledger(home).reading() as log, expected:
+        require_signer(ErasureDecision("request 117", key), home, log)
