@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from factory_assets.data.sources.base import SourceHandle
 from factory_assets.data.sources.discovery import discover_sources, sources_key
 from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
@@ -16,6 +17,7 @@ from factory_assets.spec import Pipeline
 from factory_assets.stages.ingest import ingest
 from factory_resources.errors import ContractError, SourceError
 from factory_resources.home.home import Home
+from factory_resources.sources.files.reader import SourceTable
 from tests.data_stages import pipeline, rows
 from tests.postgres import Postgres
 
@@ -68,6 +70,28 @@ def test_the_key_changes_with_a_row_but_not_with_its_position(
     assert key(declared, home) == first
     sqlite(plant, "UPDATE t SET y = -2 WHERE id = 3")
     assert key(declared, home) != first
+
+
+def test_the_key_changes_with_all_that_reading_would_yield() -> None:
+    def never(folder: Path) -> SourceTable:
+        raise AssertionError(folder)
+
+    one = SourceHandle("1" * 64, {"site": "a"}, never)
+    two = replace(one, version="2" * 64)
+    found = [
+        (one, two),
+        (two, one),
+        (one,),
+        (replace(one, labels={"site": "b"}), two),
+        (replace(one, labels={}), two),
+        (one, replace(two, join="prices")),
+        (one, replace(two, join="owners")),
+        (one, replace(two, erased={"2" * 64: (1,)})),
+        (one, replace(two, erased={"2" * 64: (2,)})),
+    ]
+    assert len({*map(sources_key, found)}) == len(found)
+    # What a file is called or how large it is, is not read.
+    assert sources_key((replace(one, name="a.csv", bytes=5),)) == sources_key((one,))
 
 
 def test_a_renamed_column_is_noticed(plant: Path, tmp_path: Path, home: Home) -> None:
