@@ -8,7 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from deltalake import DeltaTable, write_deltalake
+from deltalake import DeltaTable, Field, write_deltalake
+from deltalake.schema import PrimitiveType
 
 from factory_assets.stages.ingest import ingest
 from factory_resources.errors import SourceError
@@ -98,6 +99,16 @@ def test_a_changed_partition_value_in_the_log_changes_the_key(tmp_path: Path, ho
     log.write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert key(declared, home) != first
     assert column(ingest(declared, home).snapshot, home, "p") == ["b"]
+
+
+def test_a_column_that_only_the_log_adds_changes_the_key(tmp_path: Path, home: Home) -> None:
+    write_deltalake(tmp_path / "t", pa.table({"y": [1]}))
+    declared = pipeline(tmp_path, ingest={"source": {"delta": "t"}})
+    first = key(declared, home)
+    added = Field("z", PrimitiveType("double"), nullable=True)
+    DeltaTable(tmp_path / "t").alter.add_columns([added])
+    assert key(declared, home) != first
+    assert column(ingest(declared, home).snapshot, home, "z") == [None]
 
 
 def _refused(source: dict[str, Any], says: str, folder: Path, home: Home) -> None:
