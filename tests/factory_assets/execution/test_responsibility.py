@@ -1,20 +1,26 @@
 """No version of a pipeline of high risk serves before somebody is responsible for it."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from factory_assets.declarations.loader import load_pipeline
 from factory_assets.execution.decisions import enter_decision
+from factory_assets.execution.responsibility import missing_responsibility
 from factory_resources.errors import RefusedError
 from factory_resources.tracking.registry import Registry
 from tests.approvals import Factory, copy_factory, make_factory
 from tests.ledger import problems
-from tests.pipelines import write_governance
+from tests.pipelines import APPLES, declare, write_governance
 
 pytestmark = pytest.mark.slow
 
 _MISSING = "risk tier high, and there is no governance.yaml"
+
+_HIGH = {"tier": "high", "area": "food"}
+
+_EMPTY: dict[str, Any] = {"owner": None, "oversight": [], "risks": []}
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +38,38 @@ def waiting(made: Factory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> F
 
 def _champion(factory: Factory) -> int | None:
     return Registry(factory.home).champion("apples")
+
+
+@pytest.mark.parametrize(
+    ("left_out", "missing"),
+    [
+        ((), None),
+        (("owner",), "no owner"),
+        (("oversight",), "no oversight"),
+        (("risks",), "no risk register"),
+        (("oversight", "risks"), "no oversight and no risk register"),
+        (("owner", "oversight", "risks"), "no owner and no oversight and no risk register"),
+    ],
+)
+def test_what_is_missing_is_told(
+    left_out: tuple[str, ...], missing: str | None, tmp_path: Path
+) -> None:
+    deploy = {"approval": {"signatures": 1}}
+    pipeline = declare(tmp_path / "apples", {**APPLES, "risk": _HIGH, "deploy": deploy})
+    assert missing_responsibility(pipeline) == _MISSING
+    write_governance(pipeline.folder, **{key: _EMPTY[key] for key in left_out})
+    expected = f"risk tier high, and governance.yaml has {missing}" if missing else None
+    assert missing_responsibility(pipeline) == expected
+    (pipeline.folder / "governance.yaml").write_text("owner: [")
+    told = missing_responsibility(pipeline)
+    assert told
+    assert told.startswith("risk tier high, and governance.yaml has a mistake (")
+
+
+def test_nobody_is_asked_of_less_risk_or_without_a_model(tmp_path: Path) -> None:
+    data = {name: APPLES[name] for name in ("purpose", "ingest", "clean")}
+    for name, attributes in {"sorted": APPLES, "counted": {**data, "risk": _HIGH}}.items():
+        assert missing_responsibility(declare(tmp_path / name, attributes)) is None
 
 
 def test_it_is_not_approved_and_a_run_says_why(waiting: Factory) -> None:
