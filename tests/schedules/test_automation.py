@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 from itertools import islice
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -46,3 +47,23 @@ def test_every_night_has_one_run_also_when_clocks_change(start: str, cron: str) 
     assert [(night.hour, night.minute) for night in changed] == [(3, 0)] * skipped
     offsets = {night.utcoffset() for night in nights}
     assert offsets == {timedelta(hours=1), timedelta(hours=2)}
+
+
+@pytest.mark.parametrize("reason", ["", "no partition is new"])
+def test_nothing_is_run_for_which_there_is_no_need(reason: str, tmp_path: Path) -> None:
+    schedule = schedule_for(
+        "p",
+        cron="0 2 * * *",
+        timezone="UTC",
+        enabled=True,
+        tags={"a": "b"},
+        needless=lambda: reason,
+    )
+    now = datetime(2026, 3, 2, 2, tzinfo=ZoneInfo("UTC"))
+    with (
+        dg.DagsterInstance.local_temp(str(tmp_path)) as instance,
+        dg.build_schedule_context(instance=instance, scheduled_execution_time=now) as context,
+    ):
+        found = schedule.evaluate_tick(context)
+    assert found.skip_message == (reason or None)
+    assert [one.tags["a"] for one in found.run_requests or ()] == ([] if reason else ["b"])
