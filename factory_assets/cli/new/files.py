@@ -36,8 +36,9 @@ def source_pattern(source: Path) -> Path:
     """Return the file or glob that a declaration names: of a folder, all its data files.
 
     Raises:
-        SourceError: the folder has no data files, or some of several kinds.
+        SourceError: the folder has no data files, or some of several kinds; or it is a Delta table.
     """
+    _require_no_table(source if source.is_dir() else source.parent)
     if not source.is_dir():
         return source
     names = [
@@ -54,6 +55,21 @@ def source_pattern(source: Path) -> Path:
             remedy=f"name the files, such as {source.name}/*.csv",
         )
     return source / f"*{kinds.pop()}"
+
+
+def _require_no_table(folder: Path) -> None:
+    """Refuse a Delta table: its folder also has files of earlier versions and of removed rows.
+
+    Raises:
+        SourceError: it is one.
+    """
+    if (folder / "_delta_log").is_dir():
+        raise SourceError(
+            "is a Delta table, and only files are drafted",
+            where=str(folder),
+            remedy="write some of its rows as CSV or Parquet, draft from them, and then declare "
+            "the table as the source: {delta: PATH}",
+        )
 
 
 def _suffix(path: Path) -> str:

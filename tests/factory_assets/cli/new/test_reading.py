@@ -5,7 +5,9 @@ import zipfile
 from datetime import date, datetime
 from pathlib import Path
 
+import pandas as pd
 import pytest
+from deltalake import write_deltalake
 
 from factory_assets.cli.new.new import new
 from factory_assets.cli.new.profile import profile
@@ -494,6 +496,20 @@ def test_the_files_of_a_folder_are_one_table(tmp_path: Path) -> None:
         (months / "2024.3.csv").write_text(f"{header}\n{row}\n")
         with pytest.raises(FactoryError, match="3.csv: has other columns than 2024.1.csv" + says):
             new("other", source=months / "*.csv", target="good", folder=tmp_path / "defs")
+
+
+def test_a_delta_table_is_not_drafted_since_its_folder_has_files_that_it_no_longer_names(
+    tmp_path: Path,
+) -> None:
+    rows = pd.DataFrame({"size": [7.1, 5.2] * 30, "good": [1, 0] * 30})
+    for _ in range(2):
+        write_deltalake(tmp_path / "apples", rows, mode="overwrite")
+    files = list((tmp_path / "apples").glob("*.parquet"))
+    assert len(files) == 2
+    for source in (tmp_path / "apples", tmp_path / "apples" / "*.parquet", files[0]):
+        with pytest.raises(FactoryError, match=r"apples: is a Delta table.*\{delta: PATH\}"):
+            new("drafted", source=source, target="good", folder=tmp_path / "defs")
+    assert not (tmp_path / "defs").exists()
 
 
 def test_a_folder_and_a_zip_without_data_are_refused(tmp_path: Path) -> None:
