@@ -133,7 +133,7 @@ def judge_default(
         return ()
     gate = Gate.model_validate({"metric": primary_metric, "no_worse_than": "champion"})
     result = _judge(gate, metrics, {}, champion)
-    off = "" if result.passed else "; `evaluate.gates: {champion: off}` leaves it out"
+    off = "" if result.passed else "; `{champion: off}` in `evaluate.gates` leaves it out"
     explanation = f"{result.explanation} (default gate{off})"
     return (result.model_copy(update={"name": CHAMPION_GATE, "explanation": explanation}),)
 

@@ -313,7 +313,8 @@ def test_without_a_champion_gate_the_primary_metric_must_be_no_worse(
     assert (result.name, result.metric) == ("no_worse_than_champion", metric)
     assert result.passed is passed
     assert "(default gate" in result.explanation
-    assert ("{champion: off}" in result.explanation) is not passed
+    left_out = "`{champion: off}` in `evaluate.gates` leaves it out"
+    assert (left_out in result.explanation) is not passed
     (first,) = judge_default(evaluate, metric, {metric: value}, None)
     assert first.passed
     (unlike,) = judge_default(evaluate, metric, {metric: value}, NotComparable("v1 predicts y"))
