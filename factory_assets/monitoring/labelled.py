@@ -159,5 +159,6 @@ def _loss(output: Any, truth: Any, target: Mapping[str, Any]) -> float:
     if not target["classes"]:
         return min(1.0, float(abs(output - truth) / (_WIDE * target["sd"])))
     shares: Mapping[str, float] = dict(zip(target["classes"], output, strict=True))
-    # A class that the model does not know has no probability.
-    return 1.0 - shares.get(str(truth), 0.0)
+    # A class that the model does not know has no probability. The votes of a forest, which the
+    # graph adds up in 32 bits, may be a little more than one.
+    return min(1.0, max(0.0, 1.0 - shares.get(str(truth), 0.0)))

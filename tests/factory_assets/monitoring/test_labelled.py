@@ -92,6 +92,15 @@ def test_a_correction_does_not_change_what_was_compared(answers: Answers, home: 
     assert losses(home, 1) == [0.125, 0.25]
 
 
+def test_a_forest_whose_votes_add_up_to_more_than_one_by_rounding_has_no_negative_loss(
+    answers: Answers, home: Home
+) -> None:
+    """Such a loss could not be compared, and the roll-out never ended."""
+    sure, other = answers.new(2, -1.1920929e-07), answers.new(2, 1.0000001)
+    say(home, sure, other)
+    assert LabelledAnswers(home)("p", 2, SINCE) == [0.0, 1.0]
+
+
 def test_what_cannot_be_read_yet_keeps_its_place(
     answers: Answers, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
