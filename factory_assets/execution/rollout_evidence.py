@@ -30,12 +30,15 @@ _FIRST = 200
 
 
 class LabelledLosses(Protocol):
-    """The losses of a version's answers whose truth is known by now."""
+    """The losses of two versions' answers whose truth is known by now."""
 
-    def __call__(self, pipeline: str, version: int, since: str) -> Sequence[float]:
-        """Return losses from 0 to 1 in the order in which the truth arrived.
+    def __call__(
+        self, pipeline: str, versions: tuple[int, int], since: str
+    ) -> tuple[Sequence[float], Sequence[float]]:
+        """Return each version's losses from 0 to 1 in the order in which the truth arrived.
 
-        Those that were returned before come first again, and are the same.
+        Those that were returned before come first again, and are the same. There are none if the
+        versions predict different things.
 
         Args:
             since: answers that are older do not count: UTC, ISO 8601.

@@ -60,9 +60,7 @@ def share(
         # What is seen already counts, also if the truth of no answer can be read.
         if labelled and not evidence.worse():
             versions = (started.version, started.champion)
-            known = evidence.with_losses(
-                *(labelled(started.pipeline, one, started.time) for one in versions)
-            )
+            known = evidence.with_losses(*labelled(started.pipeline, versions, started.time))
             if known != evidence:
                 evidence = known
                 home.write_atomic(path, _text(evidence))

@@ -59,9 +59,15 @@ class LabelledAnswers:
     def __init__(self, home: Home) -> None:
         self._home = home
         self._known: dict[tuple[str, int, str], _Judged] = {}
+        self._alike: dict[tuple[str, int, int], bool] = {}
 
-    def __call__(self, pipeline: str, version: int, since: str) -> Sequence[float]:
-        """Return the losses of a version's answers, and of what it computed as a shadow.
+    def __call__(
+        self, pipeline: str, versions: tuple[int, int], since: str
+    ) -> tuple[Sequence[float], Sequence[float]]:
+        """Return the losses of two versions' answers, and of what they computed as a shadow.
+
+        There are none if the versions predict different things, as after a change of the target:
+        what turned out to be true of an answer says nothing of the other version.
 
         Args:
             since: answers that are older do not count: UTC, ISO 8601.
@@ -69,8 +75,20 @@ class LabelledAnswers:
         Raises:
             StorageError: a database cannot be read.
         """
-        if not has_outcomes(self._home):
-            return []
+        first, second = versions
+        if not has_outcomes(self._home) or not self._are_alike(pipeline, first, second):
+            return [], []
+        return self._losses(pipeline, first, since), self._losses(pipeline, second, since)
+
+    def _are_alike(self, pipeline: str, first: int, second: int) -> bool:
+        key = pipeline, first, second
+        if key not in self._alike:
+            one, other = (_target(pipeline, version, self._home) for version in (first, second))
+            both_numbers_or_classes = bool(one["classes"]) == bool(other["classes"])
+            self._alike[key] = one["column"] == other["column"] and both_numbers_or_classes
+        return self._alike[key]
+
+    def _losses(self, pipeline: str, version: int, since: str) -> Sequence[float]:
         key, began = (pipeline, version, since), datetime.fromisoformat(since)
         with open_outcomes(self._home) as outcomes:
             if key not in self._known:

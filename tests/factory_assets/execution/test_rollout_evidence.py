@@ -134,14 +134,16 @@ def test_a_damaged_file_begins_the_comparison_anew(rollout: Rollout, home: Home)
 def test_labels_come_from_whoever_knows_them(rollout: Rollout, home: Home) -> None:
     asked = []
 
-    def labelled(pipeline: str, version: int, since: str) -> list[float]:
-        asked.append((pipeline, version, since))
-        return [1.0 if version == 2 else 0.0] * 40
+    def labelled(
+        pipeline: str, versions: tuple[int, int], since: str
+    ) -> tuple[list[float], list[float]]:
+        asked.append((pipeline, versions, since))
+        return [1.0] * 40, [0.0] * 40
 
     ending = share(rollout, Batch(), home, labelled)
     assert ending is not None
     assert ending.outcome == "rolled back"
-    assert asked == [("apples", 2, STARTED.time), ("apples", 1, STARTED.time)]
+    assert asked == [("apples", (2, 1), STARTED.time)]
     # It has ended: nothing is shared any more, and nothing is left.
     assert share(rollout, Batch(answers=500, failures=500), home) is None
 

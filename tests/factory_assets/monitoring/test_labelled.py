@@ -25,7 +25,7 @@ SINCE = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
 @pytest.fixture(autouse=True)
 def classes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every version knows the classes 0 and 1."""
-    monkeypatch.setattr(labelled, "_target", lambda *_: {"classes": ["0", "1"]})
+    monkeypatch.setattr(labelled, "_target", lambda *_: {"column": "y", "classes": ["0", "1"]})
 
 
 class Answers:
@@ -82,7 +82,7 @@ def say(home: Home, *requests: bytes, value: str = "1") -> None:
 
 def losses(home: Home, version: int) -> list[float]:
     """Return what a process gets that has not asked before."""
-    return [round(loss, 6) for loss in LabelledAnswers(home)("p", version, SINCE)]
+    return [round(loss, 6) for loss in LabelledAnswers(home)("p", (version, version), SINCE)[0]]
 
 
 def test_a_correction_does_not_change_what_was_compared(answers: Answers, home: Home) -> None:
@@ -98,7 +98,23 @@ def test_a_forest_whose_votes_add_up_to_more_than_one_by_rounding_has_no_negativ
     """Such a loss could not be compared, and the roll-out never ended."""
     sure, other = answers.new(2, -1.1920929e-07), answers.new(2, 1.0000001)
     say(home, sure, other)
-    assert LabelledAnswers(home)("p", 2, SINCE) == [0.0, 1.0]
+    assert LabelledAnswers(home)("p", (2, 1), SINCE) == ([0.0, 1.0], [])
+
+
+@pytest.mark.parametrize(
+    "target", [{"column": "size", "classes": []}, {"column": "z", "classes": ["0", "1"]}]
+)
+def test_an_outcome_says_nothing_of_a_version_that_predicts_something_else(
+    answers: Answers, home: Home, monkeypatch: pytest.MonkeyPatch, target: dict[str, Any]
+) -> None:
+    """After a change of the target, an outcome of the champion is no value of the new version."""
+    targets = {1: {"column": "y", "classes": ["0", "1"]}, 2: target | {"sd": 1.0}}
+    monkeypatch.setattr(labelled, "_target", lambda _, version, __: targets[version])
+    asked = answers.new(1, 0.25)
+    answers.write(answers.take(), 2, 0.125, shadow_of=asked)
+    say(home, asked)
+    assert LabelledAnswers(home)("p", (2, 1), SINCE) == ([], [])
+    assert LabelledAnswers(home)("p", (1, 1), SINCE) == ([0.25], [0.25])
 
 
 def test_what_cannot_be_read_yet_keeps_its_place(
@@ -108,9 +124,9 @@ def test_what_cannot_be_read_yet_keeps_its_place(
     early = answers.new(1, 0.25)
     asked = LabelledAnswers(home)
     say(home, late, early)
-    assert asked("p", 1, SINCE) == []
+    assert asked("p", (1, 2), SINCE)[0] == []
     answers.write(late, 1, 0.75)
-    assert asked("p", 1, SINCE) == [0.75, 0.25]
+    assert asked("p", (1, 2), SINCE)[0] == [0.75, 0.25]
     assert losses(home, 1) == [0.75, 0.25]
     # Long after, it never comes: it was removed.
     say(home, answers.take(), answers.new(1, 0.125))
@@ -151,8 +167,8 @@ def test_in_a_canary_each_outcome_is_read_once(
     for _ in range(2):
         say(home, *(answers.new(version, version / 8) for version in (1, 2, 1, 1, 2)))
         for _ in range(3):
-            found = {version: asked("p", version, SINCE) for version in (1, 2)}
-    assert found == {1: [0.125] * 6, 2: [0.25] * 4}
+            found = asked("p", (1, 2), SINCE)
+    assert found == ([0.125] * 6, [0.25] * 4)
     assert sum(read) == 2 * 10
     with open_outcomes(home) as outcomes:
         assert outcomes.last_number() == 10

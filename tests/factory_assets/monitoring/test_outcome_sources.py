@@ -198,13 +198,13 @@ def test_losses_come_in_the_order_of_the_outcomes_and_stay(
     found = outcomes_of(answers, asked)
     labelled = LabelledAnswers(pumps.home)
     since = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
-    assert labelled("pumps", 1, since) == []
+    assert labelled("pumps", (1, 1), since)[0] == []
     seen: list[float] = []
     for part in (found[30:], found[:30]):
         database.executemany("INSERT INTO repairs VALUES (?, ?)", part)
         database.commit()
         watch_once(pumps.pipeline, pumps.home)
-        losses = [*labelled("pumps", 1, since)]
+        losses = [*labelled("pumps", (1, 1), since)[0]]
         assert losses[: len(seen)] == seen
         seen = losses
     shares = {answer["id"]: answer for answer in answers}

@@ -84,7 +84,9 @@ def look(
         asyncio.run(looks())
 
 
-def unreadable(pipeline: str, version: int, since: str) -> Sequence[float]:
+def unreadable(
+    pipeline: str, versions: tuple[int, int], since: str
+) -> tuple[Sequence[float], Sequence[float]]:
     raise StorageError("the outcomes cannot be read", remedy="try again")
 
 
