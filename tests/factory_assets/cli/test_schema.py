@@ -7,6 +7,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+from pydantic import BaseModel
 
 from factory_assets.cli.schema import (
     GOVERNANCE,
@@ -19,6 +20,7 @@ from factory_assets.cli.schema import (
 )
 from factory_assets.declarations.loader import DEFS
 from factory_assets.declarations.yaml_document import parse
+from factory_assets.spec.models import Cnn, Gru, Mlp, OwnModule, Tabm, Tcn, Transformer
 from factory_resources.home.home import PROJECT
 from tests.factory_assets.declarations.cases import FULL, SHOWN_DIGITS
 
@@ -108,6 +110,21 @@ def test_the_declaration_page_names_every_key_and_word() -> None:
     keys = {key for part in parts for key in part["properties"]}
     assert keys - {"attributes"} <= words
     assert {word for part in parts for word in _literals(part)} <= words
+
+
+@pytest.mark.parametrize("kind", [Tabm, Cnn, Gru, Tcn, Transformer, OwnModule])
+def test_the_declaration_page_names_each_default_in_which_a_network_differs_from_an_mlp(
+    kind: type[BaseModel],
+) -> None:
+    named = "python" if kind is OwnModule else kind.__name__.lower()
+    lines = (PROJECT / "docs" / "declare.md").read_text().splitlines()
+    rows = [line for line in lines if line.startswith("| ") and f"`{named}`" in line.split("|")[1]]
+    written = " ".join(rows)
+    for key in kind.model_fields.keys() & Mlp.model_fields.keys() - {"kind"}:
+        default = kind.model_fields[key].default
+        if default != Mlp.model_fields[key].default:
+            value = json.dumps(default).replace('"', "")
+            assert f"`{key}: {value}`" in written
 
 
 def test_the_page_about_the_ai_act_names_every_key_and_word_of_governance() -> None:
