@@ -1429,9 +1429,16 @@ def envelope(body: bytes | None) -> dict[str, Any]:
     return _with_envelope(parse_canonical(body))
 
 
+def _is_time(text: str) -> bool:
+    try:
+        return bool(_TIME.fullmatch(text) and datetime.fromisoformat(text[:19]))
+    except ValueError:
+        return False
+
+
 def _with_envelope(entry: dict[str, Any]) -> dict[str, Any]:
     kind, time, subject = entry.get("kind"), entry.get("time"), entry.get("subject", "")
-    if not isinstance(time, str) or not _TIME.fullmatch(time):
+    if not isinstance(time, str) or not _is_time(time):
         raise InvalidError("has no valid 'time'")
     if not isinstance(kind, str) or not isinstance(subject, str):
         raise InvalidError("has no valid 'kind' or 'subject'")
@@ -2002,6 +2009,7 @@ class ContentCheck:
         self._report.count("verdicts")
         claimed = take(entry, "passed", kind=bool)
         _require_same("whether all gates passed", claimed, facts["passed"])
+        _require_same("the gates", digest_of(take(entry, "gates", kind=dict)), facts["gates"])
         digest = facts["influence"]
         if digest is not None:
             folder = f"{_run_folder(entry, facts)}/influence/{digest[:12]}"
@@ -2084,6 +2092,7 @@ class ContentCheck:
         if not self._compare(number, name, digest):
             return
         manifest = parse_object(read_all(self._files, name, _ERASURE_BYTES))
+        _require_counted(entry, manifest)
         self._require_entered(number, take(manifest, "records", kind=dict))
         done = self._ledger.last("erasure_done", f"erasure_done/{erasure}")
         if done is None:
@@ -2393,6 +2402,18 @@ class ContentCheck:
         return champions
 
 
+def _require_counted(entry: dict[str, Any], manifest: dict[str, Any]) -> None:
+    """Require that the entry of an erasure counts what its manifest lists."""
+    sources, pipelines = (take(manifest, name, kind=dict) for name in ("sources", "pipelines"))
+    _require_same("the pipelines", take(entry, "pipelines", kind=list), sorted(pipelines))
+    answers = sum(len(take_texts(erased, "answers")) for erased in pipelines.values())
+    _require_same("the number of answers", take(entry, "answers", kind=int), answers)
+    # The rows of a table that another pipeline read are those of a source already.
+    tables = {path.rpartition("/")[2][:64] for path in take(manifest, "files", kind=dict)}
+    rows = sum(len(take(sources, one, kind=list)) for one in sources.keys() - tables)
+    _require_same("the number of rows", take(entry, "rows", kind=int), rows)
+
+
 def _require_agreement(name: str, entry: dict[str, Any], record: dict[str, Any]) -> None:
     """Require that a record is what its entry and its own name say."""
     parts, inputs = take(record, "parts", kind=dict), take(record, "inputs", kind=dict)
@@ -2432,6 +2453,7 @@ def _facts_of(value: dict[str, Any]) -> dict[str, Any]:
         "provenance": value.get("provenance"),
         "graph": value.get("onnx_sha256"),
         "passed": None if gates is None else all(take(gate, "passed", kind=bool) for gate in gates),
+        "gates": digest_of({take(gate, "name"): gate["passed"] for gate in gates or ()}),
         "influence": take(influence, "digest") if _has_digest(influence) else None,
     }
     if len(json.dumps(facts)) > 4096:
@@ -2608,7 +2630,8 @@ class DecisionCheck:
             raise InvalidError("has a statement of another type")
         origin = take(self._ledger.entry(0), "origin")
         claimed = [predicate.get(one) for one in ("log", "erasure", "manifest")]
-        _require_same("what the statement is about", claimed, [origin, erasure, entry["manifest"]])
+        about = [origin, erasure, take(entry, "manifest")]
+        _require_same("what the statement is about", claimed, about)
         age = _seconds(take(entry, "time")) - _seconds(take(predicate, "time"))
         if not -_CLOCKS <= age <= _ENTERED:
             raise InvalidError("was signed at another time than when it was entered")

@@ -373,6 +373,10 @@ _LIES: dict[str, tuple[Callable[[list[bytes]], None], str]] = {
     "a number as version": (_with(lambda e: e.update(version="1"), "export"), "'version'"),
     "another version": (_with(lambda e: e.update(version=9), "verdict"), "the subject is not"),
     "a false verdict": (_with(lambda e: e.update(passed=False), "verdict"), "whether all gates"),
+    "another gate": (
+        _with(lambda e: e["gates"].update(x=True), "verdict"),
+        "the gates is not what",
+    ),
     "another graph": (_with(lambda e: e.update(graph="0" * 64), "export"), "SHA-256 of the graph"),
     "another champion": (_with(lambda e: e.update(version=1), "champion"), "the version"),
     "another model": (_with(lambda e: e.update(digest="0" * 64), "model_version"), "the digest"),
@@ -382,6 +386,8 @@ _LIES: dict[str, tuple[Callable[[list[bytes]], None], str]] = {
     ),
     "no time": (_with(lambda e: e.pop("time"), "export"), "has no valid 'time'"),
     "a local time": (_with(lambda e: e.update(time="2026-11-25 18:00"), "export"), "'time'"),
+    "no such day": (_with(lambda e: e.update(time="2026-02-30T00:00:00Z"), "export"), "'time'"),
+    "no such hour": (_with(lambda e: e.update(time="2026-02-03T24:00:00Z"), "export"), "'time'"),
     "a second ledger": (_with(lambda e: e.update(kind="ledger"), "export"), "another ledger"),
     "inputs that come later": (lambda bodies: bodies.insert(1, bodies.pop(2)), "no earlier entry"),
     "no verdict": (

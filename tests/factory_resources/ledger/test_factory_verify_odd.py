@@ -334,7 +334,7 @@ def test_values_that_are_nested_too_deeply_are_answered(tmp_path: Path) -> None:
 
 
 def _verdict(record: str) -> bytes:
-    about = {"pipeline": "p", "version": 1, "record": record, "passed": True}
+    about = {"pipeline": "p", "version": 1, "record": record, "passed": True, "gates": {}}
     return entry("verdict", subject="verdict/p@1", **about)
 
 
@@ -357,7 +357,8 @@ def test_an_outcome_whose_number_is_none_is_answered(tmp_path: Path) -> None:
 
 def _erasure(home: Path, manifest: dict[str, Any]) -> bytes:
     """Write what an erasure says that it erased, signed by nobody; return its entry."""
-    content = json.dumps({"records": {}, "files": {}, "removed": [], **manifest}).encode()
+    lists = {"sources": {}, "pipelines": {}, "records": {}, "files": {}, "removed": []}
+    content = json.dumps({**lists, **manifest}).encode()
     (home / "erasures").mkdir(exist_ok=True)
     (home / "erasures/e.json").write_bytes(content)
     about = {"log": _KEY.name, "erasure": "e", "manifest": sha256(content)}
@@ -372,7 +373,8 @@ def _erasure(home: Path, manifest: dict[str, Any]) -> bytes:
     (home / "statements/_erasures").mkdir(parents=True, exist_ok=True)
     (home / f"statements/_erasures/{sha256(signed)}.json").write_bytes(signed)
     digests = {"manifest": sha256(content), "statement": sha256(signed)}
-    return entry("erasure", subject="erasure/e", **digests)
+    counts = {"pipelines": [], "rows": 0, "answers": 0}
+    return entry("erasure", subject="erasure/e", **digests, **counts)
 
 
 def test_an_odd_list_of_what_was_erased_is_answered(tmp_path: Path) -> None:
@@ -384,6 +386,34 @@ def test_an_odd_list_of_what_was_erased_is_answered(tmp_path: Path) -> None:
         ({"records": {name: 5}}, "was not as it had been entered"),
     ):
         problems = _problems(tmp_path, computed, _erasure(tmp_path, manifest), done)
+        assert [told in problem for problem in problems] == ([True] if told else []), problems
+
+
+def test_an_erasure_that_names_no_manifest_is_told(tmp_path: Path) -> None:
+    begun = json.loads(_erasure(tmp_path, {}))
+    del begun["manifest"]
+    [problem] = _problems(tmp_path, canonical(begun))
+    assert "has no valid 'manifest'" in problem
+
+
+def test_an_erasure_counts_what_its_manifest_lists(tmp_path: Path) -> None:
+    own, read = "1" * 64, "2" * 64
+    manifest = {
+        "sources": {own: [4, 7], read: [3]},
+        # The second is a table that another pipeline read: its row is one of the first.
+        "files": {f"tables/p/clean/{read}.parquet": {"rows": 1, "now": own}},
+        "pipelines": {"q": {"answers": ["a"]}, "p": {"answers": ["b", "c"]}},
+    }
+    done = entry("erasure_done", subject="erasure_done/e", found=0)
+    said = {"pipelines": ["p", "q"], "rows": 2, "answers": 3}
+    begun = json.loads(_erasure(tmp_path, manifest))
+    for lie, told in (
+        ({}, ""),
+        ({"pipelines": ["p"]}, "the pipelines"),
+        ({"rows": 3}, "the number of rows"),
+        ({"answers": 2}, "the number of answers"),
+    ):
+        problems = _problems(tmp_path, canonical({**begun, **said, **lie}), done)
         assert [told in problem for problem in problems] == ([True] if told else []), problems
 
 
