@@ -10,6 +10,7 @@ from factory_resources.home.home import Home
 from factory_resources.ledger.erasure_entries import ErasureBegun, ErasureDone
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.ledger.statements import ERASURES, statement_file
+from factory_resources.tracking.record import Record
 
 
 def entered_erasures(home: Home) -> Iterator[tuple[ErasureManifest, int, ErasureBegun]]:
@@ -57,9 +58,20 @@ def erasures_behind(records: Collection[str], home: Home) -> Iterator[RowsErased
             yield RowsErased(erasure=manifest.id, entry=number, time=entry.time)
 
 
-def erasure_papers(pipeline: str, version: int, home: Home) -> Iterator[tuple[list[int], Path]]:
-    """Yield the files that prove these erasures, each with the entries that it belongs to."""
-    for manifest, number, entry in erasures_of(pipeline, version, home):
+def erasure_papers(
+    pipeline: str, version: int, records: Collection[Record], home: Home
+) -> Iterator[tuple[list[int], Path]]:
+    """Yield the files that prove the erasures of rows of a version, each with its entries.
+
+    Args:
+        records: those that the version was made from, and those about it.
+    """
+    names = {record.name for record in records}
+    for manifest, number, entry in entered_erasures(home):
+        erased = manifest.pipelines.get(pipeline)
+        learned = erased is not None and version in erased.versions
+        if not learned and not manifest.records.keys() & names:
+            continue
         done = Ledger(home).latest(ErasureDone, ErasureDone.subject_of(erasure=manifest.id))
         yield [number, *([done[0]] if done else [])], manifest_file(home, manifest.id)
         if entry.statement:

@@ -115,7 +115,7 @@ def collect(text: str, home: Home, *, with_rows: bool) -> Evidence:
         numbers = {0, *_entries(log, version, records, home)}
         files = [home.path / record.name for record in records]
         files += _statements(log, numbers, version, home)
-        for entered, path in erasure_papers(version.model, version.version, home):
+        for entered, path in erasure_papers(version.model, version.version, records, home):
             numbers.update(entered)
             files.append(path)
         recorded = [entry_in(log, number) for number in sorted(numbers)]

@@ -13,6 +13,7 @@ from factory_assets.results.record_graph import RecordGraph
 from factory_resources.erasure.manifest import ErasureManifest, manifest_file, manifests
 from factory_resources.home.home import Home
 from factory_resources.ledger.erasure_entries import ErasureBegun, ErasureDone
+from factory_resources.ledger.factory_verify import Expectation, verify_path
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.sources.files.discovery import sha256_of
 from tests.commands import in_process
@@ -95,7 +96,20 @@ def test_a_version_says_that_rows_it_was_evaluated_on_were_erased(
     code, text = in_process("trace", "people@1")
     assert (code, "learned from were erased" in text) == (0, False)
     assert "rows that it did not learn from were erased" in text
-    assert f"(entry {_entry(home, ErasureBegun)})" in text
+    number = _entry(home, ErasureBegun)
+    assert f"(entry {number})" in text
+    assert in_process("trace", "people@1", "--html", str(tmp_path / "trace.html"))[0] == 0
+    page = text_of((tmp_path / "trace.html").read_text())
+    assert "Erased rows that it did not learn from" in page
+    # Without it, an auditor could not tell why records are others than the ledger had at first.
+    archive = tmp_path / "evidence.zip"
+    assert in_process("evidence", "people@1", "--out", str(archive))[0] == 0
+    assert verify_path(str(archive), Expectation())[0].checked["erasures"] == 1
+    with zipfile.ZipFile(archive) as evidence:
+        [manifest] = manifests(home)
+        assert {f"entries/{number}.json", f"home/erasures/{manifest.id}.json"} <= {
+            *evidence.namelist()
+        }
 
 
 def test_a_roll_back_to_a_version_says_that_its_rows_were_erased(
