@@ -153,15 +153,23 @@ def _read(
     """Return the tables of rows, and the tables to join to them by the name of the join."""
     main: list[SourceTable] = []
     joined: dict[str, list[SourceTable]] = {}
-    for number, source in enumerate(sources):
-        folder = scratch / f"source_{number}"
-        folder.mkdir()
-        read = source.read_once if once and source.read_once else source.read
-        table = read(folder)
-        erased = erased_of(source.erased, table.sha256, table.name)
-        table = replace(table, labels=source.labels, erased=erased)
-        (main if source.join is None else joined.setdefault(source.join, [])).append(table)
+    with SharedEngines(scratch) as engines:
+        for number, source in enumerate(sources):
+            folder = scratch / f"source_{number}"
+            folder.mkdir()
+            table = _read_one(source, folder, engines, once=once)
+            erased = erased_of(source.erased, table.sha256, table.name)
+            table = replace(table, labels=source.labels, erased=erased)
+            (main if source.join is None else joined.setdefault(source.join, [])).append(table)
     return main, joined
+
+
+def _read_one(
+    source: SourceHandle, folder: Path, engines: SharedEngines, *, once: bool
+) -> SourceTable:
+    if once and source.read_once:
+        return source.read_once(folder)
+    return source.read_in(folder, engines) if source.read_in else source.read(folder)
 
 
 def _require_units(

@@ -87,6 +87,22 @@ class SharedEngines:
             self._close(kind)
             raise
 
+    @contextmanager
+    def seeing(
+        self, path: Path, folder: Path
+    ) -> Iterator[tuple["duckdb.DuckDBPyConnection", Path]]:
+        """Open a connection that reads a file, and yield it with where it sees the file.
+
+        A copy in `folder` is removed in the end.
+        """
+        seen = self.visible_path(path, folder)
+        try:
+            with self.sealed(read=[seen], write=folder) as connection:
+                yield connection, seen
+        finally:
+            if seen != path:
+                shutil.rmtree(seen.parent)
+
     def _sees(self, paths: Iterable[Path]) -> bool:
         folder = self.folder
         return folder is not None and all(path.is_relative_to(folder) for path in paths)

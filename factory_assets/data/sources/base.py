@@ -10,6 +10,7 @@ from pathlib import Path
 from factory_resources.home.home import Home
 from factory_resources.sources.digest_cache import DigestCache, Hashing
 from factory_resources.sources.files.reader import SourceTable
+from factory_resources.sql.shared_engines import SharedEngines
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class SourceHandle:
     """The digest that identifies its rows; None if it must be read to know that."""
     read_once: Callable[[Path], SourceTable] | None = None
     """Like `read`, for a caller that reads the rows once; None if that makes no difference."""
+    read_in: Callable[[Path, SharedEngines], SourceTable] | None = None
+    """Like `read`, in an engine that many files share; None if that makes no difference."""
     erased: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """Numbers of rows, from 1, that were erased and are left out, by the key of the table
     (`source_key`)."""

@@ -40,6 +40,7 @@ from factory_resources.sources.object_storage import (
     list_matches,
     remember,
 )
+from factory_resources.sql.shared_engines import SharedEngines
 
 
 def discover_files(source: FileSource, context: SourceContext) -> Iterator[SourceHandle]:
@@ -72,11 +73,20 @@ def discover_file(source: FileSource, digested: DigestedFile) -> SourceHandle:
         name=digested.file.name,
         identity=digested.sha256,
         read_once=lambda own: read_as(source, digested.file, digested.sha256, own, once=True),
+        read_in=lambda own, engines: read_as(
+            source, digested.file, digested.sha256, own, engines=engines
+        ),
     )
 
 
 def read_as(
-    source: FileSource, file: File, digest: str, scratch: Path, *, once: bool = False
+    source: FileSource,
+    file: File,
+    digest: str,
+    scratch: Path,
+    *,
+    once: bool = False,
+    engines: SharedEngines | None = None,
 ) -> SourceTable:
     """Read the file as the source declares; the arguments are those of `read_file`.
 
@@ -91,6 +101,7 @@ def read_as(
         rules=text_rules(source),
         digest=digest,
         once=once,
+        engines=engines,
     )
 
 
@@ -158,12 +169,12 @@ def _object_handle(
     path = folder / file_name(one)
     labels = {source.label: one.label or ""} if source.label else {}
 
-    def read(own: Path) -> SourceTable:
+    def read(own: Path, engines: SharedEngines | None = None) -> SourceTable:
         if not path.is_file() and fetch(one, storage, path) != digest:
             raise changed(one.name)
-        return read_as(source, File(path, one.name), digest, own)
+        return read_as(source, File(path, one.name), digest, own, engines=engines)
 
-    return SourceHandle(digest, labels, read, one.bytes, identity=digest)
+    return SourceHandle(digest, labels, read, one.bytes, identity=digest, read_in=read)
 
 
 def discover_images(source: ImageSource, context: SourceContext) -> SourceHandle:

@@ -152,14 +152,14 @@ def read_file(
             text = DelimitedText(rules, layout)
             columns = _text_cells(layout)
             return SourceTable(path, name, digest, {}, UNKNOWN, columns, kind, text=text)
-    with (engines or SharedEngines()).sealed(read=[path], write=scratch) as connection:
+    with (engines or SharedEngines()).seeing(path, scratch) as (connection, seen):
         if kind == "parquet":
-            columns = parquet_columns(connection, path, name)
+            columns = parquet_columns(connection, seen, name)
         else:
-            target = scratch / "cells.parquet"
-            columns = _CONVERTERS[kind](connection, path, name, rules, target)
-            path = target
-        rows = _count_rows(connection, path, name)
+            path = scratch / "cells.parquet"
+            columns = _CONVERTERS[kind](connection, seen, name, rules, path)
+            seen = path
+        rows = _count_rows(connection, seen, name)
     return SourceTable(path, name, digest, {}, rows, columns, kind)
 
 

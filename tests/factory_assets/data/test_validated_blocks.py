@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
@@ -134,3 +135,34 @@ def test_a_text_that_is_replaced_between_two_readings_is_an_error_of_the_source(
     monkeypatch.setattr(ContractValidation, "separate_broken", after_replacement)
     with pytest.raises(SourceError, match="changed while it was read; run again"):
         _validated(tmp_path, "number,taken,word\n1,,a\nx,,b\n", once=True)
+
+
+def test_many_small_files_are_read_in_one_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An engine takes ten times as long to start as to read a small file."""
+    rows = [f"{number},2024-01-01 10:00:00,a" for number in range(20)]
+    for number, row in enumerate(rows):
+        (tmp_path / f"{number:02d}.csv").write_text(f"number,taken,word\n{row}\n")
+    ingest = _ingest(files="*.csv")
+    handles = _handles(ingest, tmp_path)
+    started, connect = list[int](), duckdb.connect
+
+    def counted(*arguments: Any, **config: Any) -> duckdb.DuckDBPyConnection:
+        started[-1] += 1
+        return connect(*arguments, **config)
+
+    monkeypatch.setattr(duckdb, "connect", counted)
+    found = []
+    for name in ("shared", "apart"):
+        started.append(0)
+        (scratch := tmp_path / name).mkdir()
+        chosen = [replace(one, read_in=None) for one in handles] if name == "apart" else handles
+        block = validate_sources(
+            ingest, chosen, key="block", table="t/ingest", scratch=scratch, engines=SharedEngines()
+        )
+        found.append(_content(block))
+    assert found[0] == found[1]
+    assert [row["number"] for row in found[0][0]] == list(range(20))
+    # One reads the files, one validates the rows.
+    assert started == [2, len(rows) + 1]

@@ -89,3 +89,16 @@ def test_small_files_are_brought_to_the_engine(folder: Path, tmp_path: Path) -> 
                 query = f"SELECT sum(a) FROM read_csv({literal(str(path))})"
                 assert connection.execute(query).fetchone() in {(rows,), (3,)}
     assert SharedEngines().visible_path(small, folder / "job") == small
+
+
+def test_a_copy_for_the_engine_is_removed(folder: Path, tmp_path: Path) -> None:
+    (small := tmp_path / "small.csv").write_text("a\n1\n")
+    with SharedEngines(folder) as engines:
+        with engines.seeing(small, folder / "job") as (connection, seen):
+            query = f"FROM read_csv({literal(str(seen))})"
+            assert connection.execute(query).fetchall() == [(1,)]
+            with engines.seeing(seen, folder / "job") as (_, same):
+                assert same == seen
+            assert seen.exists()
+        assert [*(folder / "job").iterdir()] == []
+    assert small.exists()
