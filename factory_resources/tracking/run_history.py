@@ -52,6 +52,12 @@ WHERE status IN ('STARTED', 'STARTING', 'CANCELING', 'QUEUED', 'NOT_STARTED')
 ORDER BY id
 """
 
+_LAST = """\
+SELECT run_id FROM runs WHERE id IN (SELECT max(id) FROM runs GROUP BY pipeline_name)
+  OR id IN (SELECT max(id) FROM runs
+    WHERE status IN ('SUCCESS', 'FAILURE', 'CANCELED') GROUP BY pipeline_name)
+"""
+
 _TAGGED = """\
 SELECT run_tags.value FROM run_tags JOIN runs ON runs.run_id = run_tags.run_id
 WHERE run_tags.key = :tag AND runs.pipeline_name = :job ORDER BY runs.id
@@ -96,6 +102,16 @@ def stored_runs(home: Home, since: datetime) -> list[StoredRun]:
     moment = since.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
     with storage_faults(home):
         return [*map(_run, _rows(home, "dagster/history/runs.db", _RUNS, {"since": moment}))]
+
+
+def last_run_ids(home: Home) -> list[str]:
+    """Return the ids of the last run of each job, and of the last one that has ended.
+
+    Raises:
+        StorageError: Dagster's database cannot be read.
+    """
+    with storage_faults(home):
+        return [run_id for (run_id,) in _rows(home, "dagster/history/runs.db", _LAST, {})]
 
 
 def has_working_runs(home: Home) -> bool:

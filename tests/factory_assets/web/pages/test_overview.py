@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import uuid
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any
 
@@ -217,6 +218,34 @@ def test_a_failed_run_or_look_is_told_until_another_is_over(
     apples.add_run("apples", dg.DagsterRunStatus.SUCCESS)
     apples.add_run("apples", dg.DagsterRunStatus.FAILURE, **{"dagster/will_retry": "true"})
     assert "What is wrong Nothing." in _shown(client)
+
+
+def test_a_failed_run_is_told_however_many_runs_of_others_came_after_it(
+    apples: Factory, browse: Browse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a pipeline that runs once a month, its last run is not among the newest ones."""
+    monkeypatch.setattr("factory_assets.web.pages.runs._READ", 2)
+    _add_runs(apples, dg.DagsterRunStatus.FAILURE, "-30 days")
+    client = browse(apples.home)
+    assert "apples: last run failed" in _shown(client)
+    # They also come between two looks at the page.
+    _add_runs(apples, dg.DagsterRunStatus.SUCCESS, "-2 seconds")
+    assert "last run failed" not in _shown(client)
+
+
+def _add_runs(apples: Factory, status: dg.DagsterRunStatus, ago: str) -> None:
+    """Add a run of some time ago, and looks at answers after it."""
+    apples.add_run("apples", status)
+    with closing(sqlite3.connect(apples.home.dagster / "history" / "runs.db")) as database:
+        database.execute(
+            "UPDATE runs SET create_timestamp = datetime('now', :ago), "
+            "update_timestamp = datetime('now', :ago) "
+            "WHERE id = (SELECT max(id) FROM runs WHERE pipeline_name = 'apples')",
+            {"ago": ago},
+        )
+        database.commit()
+    for _ in range(3):
+        apples.add_run("apples_monitor", dg.DagsterRunStatus.SUCCESS)
 
 
 def test_runs_say_by_whom_they_were_started(apples: Factory, browse: Browse) -> None:
