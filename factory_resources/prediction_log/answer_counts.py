@@ -36,12 +36,9 @@ def count_answers(lookup: PredictionLookup, pipeline: str) -> dict[int, AnswerCo
     # is still counted as waiting in the journal.
     waiting = {request: (version, rows) for version, request, rows in lookup.waiting(pipeline)}
     last = lookup.store.last_block()
-    uncounted = {block for block in lookup.store.uncounted_blocks() if block <= last}
-    counts = lookup.store.answer_counts(pipeline)
-    for one in counts:
-        if one.block <= last and one.block not in uncounted and one.first and one.last:
-            _add(found, one.version, AnswerCount(one.answers, one.first, one.last))
-    for block in uncounted:
+    for one in lookup.store.answer_counts(pipeline, last):
+        _add(found, one.version, AnswerCount(one.answers, one.first, one.last))
+    for block in (block for block in lookup.store.uncounted_blocks() if block <= last):
         for version in lookup.versions(pipeline, block):
             read = lookup.answered(pipeline, version, block - 1, block, _SMALLEST)
             _add_requests(found, version, read)
@@ -69,18 +66,11 @@ def answer_ids(
         stored = lookup.answered(pipeline, version, 0, lookup.store.last_block(), _SMALLEST)
         return [*_rows(sorted({*stored, *waiting}))]
     found = waiting
-    for block in _blocks(lookup, pipeline, version):
+    for block in lookup.store.answer_blocks(pipeline, version):
         if sum(rows for _, rows in found) >= limit:
             break
         found = found.union(lookup.answered(pipeline, version, block - 1, block, _SMALLEST))
     return [*_rows(sorted(found))][-limit:]
-
-
-def _blocks(lookup: PredictionLookup, pipeline: str, version: int) -> list[int]:
-    """Return the numbers of the blocks that may have answers of a version, the last one first."""
-    counts = lookup.store.answer_counts(pipeline)
-    known = {one.block for one in counts if one.version == version and one.answers}
-    return sorted(known.union(lookup.store.uncounted_blocks()), reverse=True)
 
 
 def _rows(requests: Iterable[tuple[bytes, int]]) -> Iterator[bytes]:

@@ -45,19 +45,22 @@ column was added."""
 
 _ID = "CASE WHEN rows > 0 THEN id END"
 
-_ENDS: dict[Engine, str] = {
-    "sqlite": f"min({_ID}), max({_ID})",
+_END: dict[Engine, str] = {
+    "sqlite": "{end}({ids})",
     # Before its version 18, PostgreSQL compares bytes, but has no smallest and largest of them.
-    "postgresql": ", ".join(
-        f"decode({end}(encode({_ID}, 'hex') COLLATE \"C\"), 'hex')" for end in ("min", "max")
-    ),
+    "postgresql": "decode({end}(encode({ids}, 'hex') COLLATE \"C\"), 'hex')",
 }
+
+
+def _ends(engine: Engine, first: str, last: str) -> str:
+    ids = {"min": first, "max": last}
+    return ", ".join(_END[engine].format(end=end, ids=ids[end]) for end in ids)
 
 
 def _count(engine: Engine, where: str = "") -> str:
     return (
         "INSERT INTO answer_count SELECT block, pipeline, version, count(*), sum(rows), "
-        f"{_ENDS[engine]} FROM prediction{where} GROUP BY block, pipeline, version"
+        f"{_ends(engine, _ID, _ID)} FROM prediction{where} GROUP BY block, pipeline, version"
     )
 
 
@@ -82,6 +85,11 @@ SCHEMA = Schema(
     ),
 )
 
+_UNCOUNTED = (
+    "SELECT number FROM block WHERE count <> "
+    "(SELECT coalesce(sum(requests), 0) FROM answer_count WHERE block = number)"
+)
+
 _BLOCK = "SELECT number, identity, first, last, count FROM block"
 
 StoredRow = tuple[bytes, int, int, str, int, int, bytes]
@@ -101,15 +109,14 @@ class StoredBlock:
 
 @dataclass(frozen=True)
 class StoredCount:
-    """How many answers a version of a pipeline gave in a block."""
+    """How many answers a version of a pipeline gave."""
 
-    block: int
     version: int
     answers: int
     """Rows of the requests that were not refused."""
-    first: bytes | None
-    """The id of the first such request; None without one."""
-    last: bytes | None
+    first: bytes
+    """The id of the first such request."""
+    last: bytes
 
 
 @dataclass(frozen=True)
@@ -221,22 +228,31 @@ class PredictionStore(Database):
         """Return how many requests of each pipeline the database has."""
         return dict(self.run("SELECT pipeline, count(*) FROM prediction GROUP BY pipeline"))
 
-    def answer_counts(self, pipeline: str) -> list[StoredCount]:
-        """Return the counts of each version of a pipeline in each block."""
-        query = (
-            "SELECT block, version, answers, first, last FROM answer_count WHERE pipeline = ? "
-            "ORDER BY block, version"
+    def answer_counts(self, pipeline: str, until: int) -> list[StoredCount]:
+        """Return the counts of each version of a pipeline that gave answers, up to a block.
+
+        Those of `uncounted_blocks` are left out.
+        """
+        # The engine adds them up: there is a block every few seconds.
+        rows = self.run(
+            f"SELECT version, sum(answers), {_ends(self.ENGINE, 'first', 'last')} "
+            "FROM answer_count WHERE pipeline = ? AND block <= ? AND answers > 0 "
+            f"AND block NOT IN ({_UNCOUNTED}) GROUP BY version",
+            [pipeline, until],
         )
-        return [StoredCount(*row) for row in self.run(query, [pipeline])]
+        return [StoredCount(version, int(answers), *ends) for version, answers, *ends in rows]
+
+    def answer_blocks(self, pipeline: str, version: int) -> list[int]:
+        """Return the numbers of the blocks that may have answers of a version, the last first."""
+        query = (
+            "SELECT block FROM answer_count WHERE pipeline = ? AND version = ? AND answers > 0 "
+            f"UNION {_UNCOUNTED} ORDER BY 1 DESC"
+        )
+        return [number for (number,) in self.run(query, [pipeline, version])]
 
     def uncounted_blocks(self) -> list[int]:
-        """Return the numbers of the blocks of which `answer_counts` does not have all requests."""
-        rows = self.run(
-            "SELECT number FROM block LEFT JOIN (SELECT block, sum(requests) AS requests "
-            "FROM answer_count GROUP BY block) AS counted ON counted.block = block.number "
-            "WHERE coalesce(requests, 0) <> count ORDER BY number"
-        )
-        return [number for (number,) in rows]
+        """Return the numbers of the blocks of which `answer_count` does not have all requests."""
+        return [number for (number,) in self.run(f"{_UNCOUNTED} ORDER BY number")]
 
     def last_block(self) -> int:
         """Return the number of the block that was stored last; 0 if there is none."""

@@ -165,6 +165,24 @@ def test_only_blocks_with_answers_of_the_version_are_read_for_its_last_ones(
     assert len(read) == 2
 
 
+def test_the_engine_adds_up_the_counts_of_all_blocks(
+    log: PredictionLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that is asked all day makes some thousand blocks in it."""
+    apples = [one for block in fill(log, PredictionIds(), [2] * 30) for one in block]
+    rows: list[Any] = []
+    run = type(log.database).run
+
+    def noted(store: Any, *arguments: Any) -> list[Any]:
+        rows.extend(found := run(store, *arguments))
+        return found
+
+    monkeypatch.setattr(type(log.database), "run", noted)
+    expected = AnswerCount(len(apples), apples[0], apples[-1])
+    assert log.count_answers("apples") == {3: expected}
+    assert len(rows) < 5
+
+
 def test_answers_of_a_released_factory_are_counted_wherever_they_are(
     log: PredictionLog, home: Home, clock: Clock
 ) -> None:
