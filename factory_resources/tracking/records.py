@@ -21,7 +21,8 @@ from pydantic import ValidationError
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home, storage_errors, unreadable
 from factory_resources.ledger.entries import StageComputed
-from factory_resources.ledger.ledger import Ledger
+from factory_resources.ledger.ledger import Ledger, latest_in
+from factory_resources.ledger.log import Log
 from factory_resources.store.location import uses_store
 from factory_resources.tracking.record import Record, damaged_record
 
@@ -48,6 +49,14 @@ class Records:
         Raises:
             StorageError: the record is damaged, or cannot be read.
         """
+        return self._find(pipeline, stage, key)
+
+    def _find(self, pipeline: str, stage: str, key: str, log: Log | None = None) -> Record | None:
+        """As `find`.
+
+        Args:
+            log: of the ledger, for a caller that looks up many; None to open it.
+        """
         path = self._home.records / pipeline / stage / f"{key}.json"
         # A process that was killed has left a record that counts beside the file. One that goes on
         # may just have put it in its place.
@@ -64,13 +73,27 @@ class Records:
             if (record.pipeline, record.stage, record.key) != (pipeline, stage, key):
                 raise damaged_record(str(file))
             file_digest = sha256(content).hexdigest()
-            if not self._counted or entry_of(self._home, record, file_digest) is not None:
+            if not self._counted or self._is_entered(record, file_digest, log):
                 if file != path:
                     # Whoever may only read the home reads it where it is.
                     with suppress(StorageError):
                         self.put_in_place(record, file_digest)
                 return record
         return None
+
+    def _is_entered(self, record: Record, file_digest: str, log: Log | None) -> bool:
+        if log is None:
+            return entry_of(self._home, record, file_digest) is not None
+        return _number_in(log, record, file_digest) is not None
+
+    @contextmanager
+    def _reading(self) -> Iterator[Log | None]:
+        """Open the ledger once for many records; each look sees what was entered by then."""
+        if not self._counted:
+            yield None
+            return
+        with Ledger(self._home).reading() as log:
+            yield log
 
     def latest(self, pipeline: str, stage: str, partition: str | None = None) -> Record | None:
         """Return the record that the last run of the stage (or partition) computed or reused."""
@@ -92,7 +115,9 @@ class Records:
     def current(self, pipeline: str, stage: str) -> list[Record]:
         """Return the records that form the stage's table now, one per partition."""
         whole = self.latest(pipeline, stage)
-        latest = (self.latest(pipeline, stage, key) for key in self.partitions(pipeline, stage))
+        slots = [self._pointer(pipeline, stage, key) for key in self.partitions(pipeline, stage)]
+        with self._reading() as log:
+            latest = [self._pointed(pipeline, stage, slot, log) for slot in slots]
         parts = [record for record in latest if record]
         # A pipeline that had no partitions before, or has none any more, has both kinds of record.
         if whole and all(record.finished < whole.finished for record in parts):
@@ -133,12 +158,13 @@ class Records:
     def all(self, pipeline: str | None = None, stage: str | None = None) -> Iterator[Record]:
         """Yield every record, in no particular order."""
         folders = self._home.records.glob(pipeline or "*") if self._home.records.is_dir() else ()
-        for folder in folders:
-            for path in folder.glob(f"{stage or '*'}/*.json"):
-                if path.parent.name not in {"latest", "runs"}:
-                    record = self.find(folder.name, path.parent.name, path.stem)
-                    if record:
-                        yield record
+        with self._reading() as log:
+            for folder in folders:
+                for path in folder.glob(f"{stage or '*'}/*.json"):
+                    if path.parent.name not in {"latest", "runs"}:
+                        record = self._find(folder.name, path.parent.name, path.stem, log)
+                        if record:
+                            yield record
 
     def save(self, record: Record) -> str:
         """Store the record, and return the SHA-256 of its file.
@@ -208,10 +234,12 @@ class Records:
             store.write(path, content)
             yield
 
-    def _pointed(self, pipeline: str, stage: str, pointer: Path) -> Record | None:
+    def _pointed(
+        self, pipeline: str, stage: str, pointer: Path, log: Log | None = None
+    ) -> Record | None:
         if not pointer.is_file():
             return None
-        return self.find(pipeline, stage, key_at(pointer))
+        return self._find(pipeline, stage, key_at(pointer), log)
 
     def _pointer(self, pipeline: str, stage: str, partition: str | None) -> Path:
         return self._home.records / pipeline / "latest" / _slot(stage, partition)
@@ -263,7 +291,12 @@ def key_at(pointer: Path) -> str:
 
 def entry_of(home: Home, record: Record, file_digest: str) -> int | None:
     """Return the number of the entry about the record's present file; None if there is none."""
-    found = Ledger(home).latest(StageComputed, record.name)
+    with Ledger(home).reading() as log:
+        return _number_in(log, record, file_digest)
+
+
+def _number_in(log: Log, record: Record, file_digest: str) -> int | None:
+    found = latest_in(log, StageComputed, record.name)
     return found[0] if found and found[1].sha256 == file_digest else None
 
 

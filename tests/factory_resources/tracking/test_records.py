@@ -1,6 +1,7 @@
 """Records are found by key, and the latest is the last one computed or reused."""
 
 import json
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
 from factory_resources.ledger.entries import StageComputed
 from factory_resources.ledger.ledger import Ledger
+from factory_resources.ledger.log import Log
 from factory_resources.tracking.record import Record
 from factory_resources.tracking.records import Records, key_at, unfinished_records
 
@@ -89,6 +91,28 @@ def test_a_record_that_is_replaced_while_it_is_read_is_found(
     read, before = Path.read_bytes, [content]
     monkeypatch.setattr(Path, "read_bytes", lambda path: before.pop() if before else read(path))
     assert Records(home).find("p", "clean", _KEY) == new
+
+
+def test_the_ledger_is_opened_once_for_many_records(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Ledger(home).begin()
+    records, made = Records(home), []
+    for number in range(10):
+        made.append(_record(f"{number:064x}").model_copy(update={"partition": str(number)}))
+        _enter(made[-1], records.save(made[-1]), home)
+        records.point(made[-1], "run")
+    opened, reading = list[Ledger](), Ledger.reading
+
+    def counted(ledger: Ledger) -> AbstractContextManager[Log]:
+        opened.append(ledger)
+        return reading(ledger)
+
+    monkeypatch.setattr(Ledger, "reading", counted)
+    assert sorted(records.all(), key=lambda one: one.key) == made
+    assert len(opened) == 1
+    assert records.current("p", "clean") == made
+    assert len(opened) == 2
 
 
 def _enter(record: Record, file_digest: str, home: Home) -> None:
