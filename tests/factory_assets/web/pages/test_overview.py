@@ -30,7 +30,12 @@ from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster_shared.error import SerializableErrorInfo
 
 from factory_assets.execution.ledger_entries import begin_ledger
+from factory_assets.web.pages.overview import Overview, OverviewProblem
+from factory_assets.web.pages.pipeline_state import Trouble
+from factory_assets.web.pages.rendering import page
 from factory_assets.web.pages.runs import error_text
+from factory_assets.web.pages.waits import Wait
+from factory_assets.web.visitor import Visitor
 from factory_resources.erasure.manifest import intent_file
 from factory_resources.errors import ContractError, RefusedError, SourceError
 from factory_resources.home.home import Home
@@ -41,7 +46,7 @@ from factory_resources.ledger.erasure_entries import ErasureListed
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.ledger.watch_entries import AlarmsChanged
 from tests.approvals import Factory
-from tests.factory_assets.web.pages.conftest import Browse
+from tests.factory_assets.web.pages.conftest import SESSION, TOKEN, Browse
 from tests.factory_assets.web.pages.markup import mistakes_of, text_of
 from tests.rollouts import begin_rollout
 
@@ -411,6 +416,25 @@ def test_an_entry_that_was_replaced_is_a_problem_and_no_fault(
     text = _shown(browse(home))
     assert f"entry {last}" in text.partition("What waits")[0]
     assert "was changed" in text.partition("What waits")[0]
+
+
+def test_of_many_lines_the_page_says_where_the_others_are() -> None:
+    """Of runs and looks that failed, and of versions not served, the table does not tell."""
+    names = [f"hall_{number:02d}" for number in range(53)]
+    shown = Overview(
+        (),
+        tuple(OverviewProblem(name, Trouble("last look failed", ())) for name in names),
+        tuple(Wait("approval", name, 1, "waits for 1 approver", "approver") for name in names),
+        {},
+        "",
+    )
+    visitor = Visitor("jane", frozenset({"approver"}), SESSION)
+    answer = page("overview", visitor=visitor, form_token=TOKEN, overview=shown)
+    text = text_of(bytes(answer.body).decode())
+    assert "And 3 more: factory status --json lists them all." in text
+    assert "And 3 more: your page lists those that you may decide about, " in text
+    assert "hall_49: last look failed" in text
+    assert "hall_50" not in text
 
 
 def test_hostile_names_are_text(apples: Factory, browse: Browse) -> None:
