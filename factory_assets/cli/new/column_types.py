@@ -13,6 +13,7 @@ from typing import Any
 from factory_assets.cli.new.column_summary import ColumnForm
 from factory_assets.cli.new.header import MISSING_TOKENS
 from factory_assets.cli.new.short_years import with_centuries
+from factory_assets.cli.new.units import may_be_amount
 from factory_assets.cli.new.written_columns import read_written
 from factory_assets.cli.new.written_forms import GERMAN
 from factory_assets.data.contract.sql_types import (
@@ -49,7 +50,7 @@ _NESTED = re.compile(r"^(STRUCT|MAP|UNION)\(|\[\d*\]$")
 
 _BRACKETS = frozenset(("{}", "[]"))
 
-_DAY = re.compile("(19|20)[0-9]{6}([0-9]{4}([0-9]{2})?)?")
+_DAY = re.compile("(19|20)[0-9]{6}([0-9]{2}){0,3}")
 """A day, or one with a time of the day."""
 
 _MONTH = re.compile("(19|20)[0-9]{2}(0[1-9]|1[0-2])")
@@ -61,20 +62,13 @@ _TIMES = frozenset(
     ("ts", "time", "timestamp", "datetime", "epoch", "unixtime", "date", "at", "zeit")
 )
 
-_MONTHS = frozenset(
-    (
-        "month",
-        "yearmonth",
-        "yyyymm",
-        "ym",
-        "calmonth",
-        "period",
-        "monat",
-        "periode",
-        "date",
-        "datum",
-    )
-)
+_DATES = frozenset(("date", "datum", "fecha"))
+
+_MONTHS = _DATES | {"month", "yearmonth", "yyyymm", "ym", "calmonth", "period", "monat", "periode"}
+
+
+_EXCEL = re.compile(r"[34][0-9]{4}(\.[0-9]+)?")
+"""A day as Excel counts them, from 1982 to 2036."""
 
 
 def _may_be_time(text: str, name: str) -> bool:
@@ -84,6 +78,7 @@ def _may_be_time(text: str, name: str) -> bool:
         _DAY.fullmatch(text)
         or (_TIMES & words and _SINCE_1970.fullmatch(text))
         or (_MONTHS & words and _MONTH.fullmatch(text))
+        or (_DATES & words and _EXCEL.fullmatch(text))
     )
 
 
@@ -188,7 +183,7 @@ def _may_be_written(kind: ColumnType, name: str, ends: tuple[str, str], has_poin
     """
     match kind:
         case "string":
-            return all(re.search("[0-9]", text) for text in ends)
+            return all(map(may_be_amount, ends))
         case "int64" | "float64" if all(_may_be_time(text, name) for text in ends):
             return True
         case "int64" | "float64":

@@ -12,8 +12,9 @@ from typing import Any
 from factory_assets.cli.new.column_summary import MAX_LISTED_VALUES, ColumnForm, ColumnSummary
 from factory_assets.cli.new.column_types import NON_TEXT_MISSING_TOKENS
 from factory_assets.cli.new.roles import is_named_code, personal_data_reason
+from factory_assets.cli.new.units import LIMITS, MONEY, is_unit
 from factory_assets.cli.new.written_columns import read_written
-from factory_assets.cli.new.written_forms import ENGLISH, GERMAN, LIMITS, MONEY, is_unit
+from factory_assets.cli.new.written_forms import ENGLISH, GERMAN
 from factory_assets.data.contract.sql_types import looks_like_sql
 from factory_assets.spec.contract import ColumnType
 from factory_resources.sql.engine import literal

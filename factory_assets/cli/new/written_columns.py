@@ -1,7 +1,7 @@
 """Find the columns of text that are numbers or dates, written as people write them.
 
-The ways of writing are in `written_forms`; what both readings of 1,234 fit is decided in
-`decimal_marks`.
+The ways of writing are in `written_forms` and `units`; what both readings of 1,234 fit is decided
+in `decimal_marks`.
 """
 
 from collections.abc import Collection, Mapping
@@ -10,14 +10,12 @@ from typing import Any
 
 from factory_assets.cli.new.column_summary import ColumnForm
 from factory_assets.cli.new.decimal_marks import MARKS_SQL, MarkedNumbers, Reading, proves_english
+from factory_assets.cli.new.units import UNIT_SQL, Unit, unit_of
 from factory_assets.cli.new.written_forms import (
     CLOCK,
     ENGLISH,
     GERMAN,
-    UNIT_SQL,
-    Unit,
     WrittenForm,
-    unit_of,
     written_forms,
 )
 from factory_resources.sql.engine import literal

@@ -1,11 +1,11 @@
 """Ways of writing numbers and dates that a contract does not read: 1.234,5 €, $1,000, 31.12.2024.
 
-Which columns are tested belongs in `column_types`.
+What stands beside numbers belongs in `units`, which columns are tested in `column_types`.
 """
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 
 from factory_assets.spec.contract import ColumnType
@@ -30,7 +30,7 @@ _CLOCKS = ("%H:%M:%S", "%H:%M", "%H:%M:%S.%f", "%I:%M:%S %p", "%I:%M %p")
 CLOCK = ":"
 """What every text with a time of the day contains, but those of `_WITHOUT_CLOCK` and `_FRENCH`."""
 
-_WITHOUT_CLOCK = ("%Y%m%dT%H%M%S", "%Y%m%d%H%M", "%Y%m%d%H%M%S")
+_WITHOUT_CLOCK = ("%Y%m%dT%H%M%S", "%Y%m%d%H", "%Y%m%d%H%M", "%Y%m%d%H%M%S")
 
 _FRENCH = "%d/%m/%Y %Hh%M"
 
@@ -44,6 +44,9 @@ _MOMENTS = (
     *("%b %d %Y %I:%M%p", "%m/%d/%Y %I:%M%p", "%d.%m.%Y %H:%M Uhr"),
 )
 """How moments are written by programs."""
+
+_SURVEY, _ZONE = "%Y/%m/%d %I:%M:%S %p", " [A-Z]{2,5}([+-][0-9]{1,2})?"
+"""Moments of Google's forms, and their zone, a word that tells too little: GMT+1 is no MEZ."""
 
 _MONTH = "%Y%m"
 
@@ -89,28 +92,31 @@ _GERMAN_DAYS = {"%d. %b %Y": "", "%b %Y": "", "%b %y": "M"}
 """How days are written in German, and what one of them contains: without a Mai or a März, `Jan 22`
 may be English, and the 22nd."""
 
-_QUARTER = ("([0-9]{4})", "Q([1-4])")
-"""Where year and number of a quarter stand."""
+_WEEKDAY = "[A-Z][a-z]{1,9}[.]?,? "
+"""A word such as Mo or Montag before a day."""
 
-MONEY = ("$", "€", "£", "¥", "EUR", "USD", "CHF", "GBP")
-"""What may stand before a number. Any unit may stand behind it."""
+_YEAR_OF = "regexp_extract({}, '([0-9]{4})', 1)"
 
-_NO_UNIT = r"[0-9.,'\x{2019}\x{a0}\x{202f} +()\x{2212}-]"
-"""Characters of numbers; what is left of one without them is its unit."""
+_QUARTERS = (
+    ("{year}[ /-]?Q[1-4]|Q[1-4][ /-]{year}", "Q([1-4])"),
+    (r"[1-4]\. ?(Q|Quartal) {year}", "([1-4])[.]"),
+)
+"""How quarters are written, and where their number stands."""
 
-LIMITS = "<>=\u2264\u2265"
-"""What stands before a number that is the limit of what could be measured."""
+_WEEKS = "{year}[ /-]?(W|KW ?){week}|KW ?{week}[ /-]{year}"
+"""How weeks are written, by ISO 8601 and in German."""
 
-_FEWEST_NUMBERS = 10
-"""Fewest different numbers beside limits; fewer may be names of categories."""
+_EXCEL = "[34][0-9]{4}"
+"""Days from 1982 to 2036 as Excel counts them, from the end of 1899 on."""
 
-_BLANK = "[ \u00a0\u202f]*"
-"""What may stand between a number and its unit."""
+_BEFORE_1970 = 25_569
+"""Of these days."""
 
-_MINUS = "\u2212"
-"""The minus of typesetting, which no program reads."""
+_DURATION = r"([0-9]+ days? )?[0-9]{1,4}:[0-5][0-9]:[0-5][0-9](\.[0-9]+)?"
+"""Such as 38:30:00, or 1 days 07:19:43 as pandas writes it."""
 
-_LONGEST_UNIT = 10
+_TWO_PARTS = r"[0-9]{1,4}:[0-5][0-9](\.[0-9]+)?"
+"""Minutes and seconds, or hours and minutes."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +130,8 @@ class WrittenForm:
     """What each text matches."""
     sign: str = ""
     """What at least one text contains if no unit tells that they are numbers."""
+    group: str = ""
+    """What it has between groups of three digits."""
     layout: str = ""
     """How it writes a date."""
     unit: str = ""
@@ -151,6 +159,10 @@ class WrittenForm:
         text = "amount" if self.type == "float64" else "text"
         read = f"{self.sql.replace('{}', text)} IS NOT NULL"
         match = f"regexp_full_match({text}, {literal(self.pattern)})"
+        if self.group:
+            # Nobody groups digits before an exponent: 1,234E-02 is little more than 0.01.
+            exponent = literal(f"{re.escape(self.group)}[0-9]{{3}}[eE]")
+            match = f"{match} AND NOT regexp_matches({text}, {exponent})"
         signed = f"bool_or(contains({text}, {literal(self.sign)}) OR is_number)"
         # Only a CASE spares reading what does not match, and one such text is one too many.
         share = f"avg(CASE WHEN {match} THEN CAST({read} AS DOUBLE) ELSE '-inf' END)"
@@ -167,7 +179,7 @@ def written_forms(*, clocks: bool) -> tuple[WrittenForm, ...]:
             longer than the rest of a draft of a small file.
     """
     others = (_number(group, ".") for group in ("'", "\u2019"))
-    blanks = (_number(group, ",") for group in (" ", "\u00a0", "\u202f"))
+    blanks = (_number(group, point) for group in (" ", "\u00a0", "\u202f") for point in ",.")
     return (ENGLISH, GERMAN, *others, *blanks, *_dates(), *(_times() if clocks else ()))
 
 
@@ -179,7 +191,7 @@ def _number(group: str, point: str) -> WrittenForm:
     if point != ".":
         value = f"replace({value}, {literal(point)}, '.')"
     sign = "," if group in ".," else group
-    return WrittenForm("float64", f"TRY_CAST({value} AS DOUBLE)", pattern, sign)
+    return WrittenForm("float64", f"TRY_CAST({value} AS DOUBLE)", pattern, sign, group)
 
 
 ENGLISH, GERMAN = _number(",", "."), _number(".", ",")
@@ -193,29 +205,56 @@ def _dates() -> Iterator[WrittenForm]:
         sql = f"CAST(try_strptime({_in_english('{}')}, '{day}') AS DATE)"
         pattern = _pattern(day.replace("%b", "month")).replace("month", _GERMAN_MONTH)
         yield WrittenForm("date", sql, pattern, sign)
-    monday = "CAST(try_strptime({} || '-1', '%G-W%V-%u') AS DATE)"
-    yield WrittenForm("date", monday, f"{_PARTS['%Y']}-W(0[1-9]|[1-4][0-9]|5[0-3])")
-    year, quarter = (f"CAST(regexp_extract({{}}, '{part}', 1) AS INT)" for part in _QUARTER)
-    for pattern in (f"{_PARTS['%Y']}[ -]Q[1-4]", f"Q[1-4][ /-]{_PARTS['%Y']}"):
-        yield WrittenForm("date", f"make_date({year}, 3 * {quarter} - 2, 1)", pattern)
+    sql = f"CAST(try_strptime(regexp_replace({{}}, '^{_WEEKDAY}', ''), '%d.%m.%Y') AS DATE)"
+    yield WrittenForm("date", sql, f"{_WEEKDAY}{_pattern('%d.%m.%Y')}")
+    yield from _periods()
+    # Before seconds since 1970, which have a month and a day of their own by chance alone.
+    yield from map(_moment, (*_WITHOUT_CLOCK, _FRENCH))
     for pattern, factor in (("1[0-9]{9}", 1_000_000), ("1[0-9]{12}", 1000)):
         sql = f"make_timestamp(TRY_CAST({{}} AS BIGINT) * {factor})"
         yield WrittenForm("timestamp", sql, pattern)
     micro = "make_timestamp(CAST(TRY_CAST({} AS DECIMAL(19, 9)) * 1000000 AS BIGINT))"
     yield WrittenForm("timestamp", micro, r"1[0-9]{9}(\.[0-9]{1,9})?")
-    yield from map(_moment, (*_WITHOUT_CLOCK, _FRENCH))
+
+
+def _periods() -> Iterator[WrittenForm]:
+    """Return weeks and quarters, which are read as their first day, and the days of Excel."""
+    year = _PARTS["%Y"]
+    number = "lpad(regexp_extract({}, 'W ?([0-9]{1,2})', 1), 2, '0')"
+    monday = f"CAST(try_strptime({_YEAR_OF} || '-W' || {number} || '-1', '%G-W%V-%u') AS DATE)"
+    week = "(0?[1-9]|[1-4][0-9]|5[0-3])"
+    yield WrittenForm("date", monday, _WEEKS.format(year=year, week=week))
+    for pattern, place in _QUARTERS:
+        month = f"3 * CAST(regexp_extract({{}}, '{place}', 1) AS INT) - 2"
+        first = f"make_date(CAST({_YEAR_OF} AS INT), {month}, 1)"
+        yield WrittenForm("date", first, pattern.format(year=year))
+    yield WrittenForm("date", "DATE '1899-12-30' + CAST({} AS INT)", _EXCEL)
+    seconds = f"CAST(round((TRY_CAST({{}} AS DOUBLE) - {_BEFORE_1970}) * 86400) AS BIGINT)"
+    moment = f"make_timestamp({seconds} * 1000000)"
+    yield WrittenForm("timestamp", moment, rf"{_EXCEL}(\.[0-9]+)?")
 
 
 def _times() -> Iterator[WrittenForm]:
-    """Return the forms with a time of the day, whose texts all contain `CLOCK`."""
+    """Return the forms with a time of the day or a duration, whose texts all contain `CLOCK`."""
     hours = "date_part('epoch', TRY_CAST({} AS TIME)) / 3600"
     yield WrittenForm("float64", hours, "([01]?[0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?", unit="h")
+    for clock in ("%I:%M %p", "%I:%M:%S %p"):
+        hours = f"date_part('epoch', CAST(try_strptime({{}}, '{clock}') AS TIME)) / 3600"
+        yield WrittenForm("float64", hours, _pattern(clock), unit="h")
+    hours = "date_part('epoch', TRY_CAST({} AS INTERVAL)) / 3600"
+    yield WrittenForm("float64", hours, _DURATION, unit="h")
+    # Of minutes and seconds, or hours and minutes: only the owner of the data knows.
+    parts = (f"TRY_CAST(split_part({{}}, ':', {place}) AS DOUBLE)" for place in (1, 2))
+    yield WrittenForm("float64", f"{' + '.join(parts)} / 60", _TWO_PARTS)
     for day in _DAYS:
         for clock in _CLOCKS:
             sql = f"try_strptime({{}}, '{day} {clock}')"
             pattern = f"{_pattern(day)} {_pattern(clock)}"
             yield WrittenForm("timestamp", sql, pattern, layout=f"{day} {clock}")
     yield from map(_moment, _MOMENTS)
+    without_zone = f"regexp_replace({{}}, '{_ZONE}$', '')"
+    sql = f"try_strptime({without_zone}, '{_SURVEY}')"
+    yield WrittenForm("timestamp", sql, f"{_pattern(_SURVEY)}{_ZONE}")
     micro = r"regexp_replace({}, '([.][0-9]{6})[0-9]+', '\1')"
     sql = f"CAST(TRY_CAST({micro} AS TIMESTAMPTZ) AS TIMESTAMP)"
     yield WrittenForm("timestamp", sql, _FINE)
@@ -241,109 +280,3 @@ def _pattern(day: str) -> str:
     pattern = re.sub("%[a-zA-Z]", lambda part: _PARTS[part[0]], re.escape(day))
     pattern = pattern.replace("0?", "0") if day.startswith(_MONTH) else pattern
     return pattern.replace("]?", "]") if day in _WITHOUT_CLOCK else pattern
-
-
-@dataclass(frozen=True)
-class Unit:
-    """What stands beside all numbers of a column, and how their minus is written."""
-
-    text: str = ""
-    brackets: bool = False
-    """Whether (5) is -5."""
-    minus_behind: bool = False
-    """Whether 5- is -5."""
-    typeset: bool = False
-    """Whether some have the minus of typesetting."""
-    sometimes: bool = False
-    """Whether numbers other than 0 stand without it: 5k and 5000 may be the same."""
-    padded: bool = False
-    """Whether some have a blank at an end that a source keeps, as numbers from web pages have."""
-    limits: bool = False
-    """Whether some stand for what is below or above them, such as <0.5."""
-
-    @property
-    def sql(self) -> str:
-        """What takes it from a text `{}`."""
-        sql = f"ltrim({{}}, '{LIMITS} ')" if self.limits else "{}"
-        sql = f"replace({sql}, '{_MINUS}', '-')" if self.typeset else sql
-        sql = f"replace({sql}, {literal(self.text)}, '')" if self.text else sql
-        sql = f"trim({sql})" if self.text or self.padded else sql
-        if self.minus_behind:
-            sql = f"CASE WHEN {sql} LIKE '%-' THEN '-' ELSE '' END || replace({sql}, '-', '')"
-        return f"replace(replace({sql}, '(', '-'), ')', '')" if self.brackets else sql
-
-    def around(self, pattern: str) -> str:
-        """Return what a text matches whose number matches a pattern.
-
-        Another unit does not match: its numbers mean something else.
-        """
-        if self.limits:
-            return f"([{LIMITS}]+ *)?{replace(self, limits=False).around(pattern)}"
-        if self.typeset:
-            around = replace(self, typeset=False).around(pattern)
-            return around.replace("[+-]", f"[+{_MINUS}-]")
-        if self == Unit():
-            return pattern
-        unit = re.escape(self.text)
-        minus = f"-?{_BLANK}" if self.minus_behind else ""
-        before, behind = f"([+-]?{unit}|{unit}{_BLANK})?", f"({unit})?"
-        if self.brackets:
-            before = rf"(\(?([+-]?{unit})?|{unit}{_BLANK}\(?)"
-            behind = rf"({unit}{_BLANK}\)?|\)?{_BLANK}({unit})?)"
-        return f"{_BLANK}{before}{pattern}{_BLANK}{minus}{behind}{_BLANK}"
-
-
-_NUMBER = f"{_NO_UNIT}*[0-9]{_NO_UNIT}*"
-"""What is left of a text without it is its unit, with the blanks inside: k €, Mio. €."""
-
-_BESIDE = f" \u00a0\u202f+()\u2212-{LIMITS}"
-"""What may stand between a number and its unit, or around both."""
-
-_IS_LIMIT = f"regexp_matches(text, '^[{LIMITS}].*[0-9]')"
-
-_UNIT = f"trim(regexp_replace(text, {literal(_NUMBER)}, '', 'g'), {literal(_BESIDE)})"
-
-UNIT_SQL = (
-    f"min({_UNIT}), max({_UNIT}), "
-    f"bool_or(regexp_matches(text, '^[^0-9+({_MINUS}{LIMITS}-]')), bool_or(contains(text, '(')), "
-    "bool_or(regexp_matches(text, '[0-9] ?-[^0-9]*$')) "
-    "AND NOT bool_or(regexp_matches(text, '^-|[0-9].*-.*[0-9]')), "
-    f"bool_or(regexp_matches(text, {literal(f'[0-9].*[^{_NO_UNIT[1:]}.*[0-9]')})), "
-    f"bool_or(contains(text, '{_MINUS}')), "
-    f"bool_or({_UNIT} = '' AND regexp_matches(text, '[1-9]')), "
-    r"bool_or(regexp_matches(text, '^[\x{a0}\x{202f}]|[\x{a0}\x{202f}]$')), "
-    f"bool_or({_IS_LIMIT}) "
-    f"AND count(DISTINCT text) FILTER (NOT {_IS_LIMIT}) >= {_FEWEST_NUMBERS}"
-)
-"""What `unit_of` needs to know about the texts of a group, as SQL of ten values."""
-
-
-def unit_of(
-    least: str,
-    most: str,
-    is_before: bool,
-    brackets: bool,
-    minus_behind: bool,
-    is_between: bool,
-    typeset: bool,
-    is_bare: bool,
-    padded: bool,
-    limits: bool,
-) -> Unit:
-    """Return the unit of texts that may be numbers; none if they have different ones.
-
-    What stands between digits is no unit: 3x4 is not 34, nor 1974Q1 19741. And where 15-24 is a
-    range, 40- is not negative.
-    """
-    is_one = least in ("", most) and not is_between
-    if most and not is_unit(most):
-        return Unit()
-    if not is_one or (is_before and most not in ("", *MONEY)):
-        return Unit()
-    sometimes = is_bare and bool(most) and most not in MONEY
-    return Unit(most, brackets, minus_behind, typeset, sometimes, padded, limits)
-
-
-def is_unit(text: str) -> bool:
-    """Whether a text beside a number may be its unit."""
-    return len(text) <= _LONGEST_UNIT and bool(re.search(r"[^\W\d_]|[%‰°$€£¥]", text))

@@ -3,7 +3,8 @@
 import duckdb
 import pytest
 
-from factory_assets.cli.new.written_forms import Unit, written_forms
+from factory_assets.cli.new.units import Unit
+from factory_assets.cli.new.written_forms import written_forms
 from factory_assets.data.contract.pattern_examples import example_of
 from factory_resources.sql.engine import literal
 
