@@ -13,12 +13,13 @@ from factory_assets.cli.new.header import is_written_number
 from factory_resources.sources.files.delimited_text import TextRules, decoder
 from factory_resources.sources.files.discovery import format_of
 
-_TOTALS = frozenset(
+TOTALS = frozenset(
     (
         *("total", "totals", "grand total", "subtotal", "sum"),
         *("summe", "gesamt", "gesamtsumme", "insgesamt", "zwischensumme"),
     )
 )
+"""Words of rows that are sums of others."""
 
 _MOST = 10
 """Most lines below the last row."""
@@ -94,11 +95,11 @@ def _is_total(first: str, others: Sequence[str], above: Sequence[str]) -> bool:
 
 
 def _begins_total(text: str) -> bool:
-    return bool(_TOTALS.intersection(_words(text)[:1]))
+    return bool(TOTALS.intersection(_words(text)[:1]))
 
 
 def _is_total_word(text: str) -> bool:
-    return " ".join(_words(text)) in _TOTALS and not re.search("[0-9]", text)
+    return " ".join(_words(text)) in TOTALS and not re.search("[0-9]", text)
 
 
 def _is_note(text: str, above: Sequence[str]) -> bool:

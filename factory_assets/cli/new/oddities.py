@@ -11,6 +11,7 @@ from typing import Any
 
 from factory_assets.cli.new.column_summary import MAX_LISTED_VALUES, ColumnForm, ColumnSummary
 from factory_assets.cli.new.column_types import NON_TEXT_MISSING_TOKENS
+from factory_assets.cli.new.footer import TOTALS
 from factory_assets.cli.new.roles import is_named_code, personal_data_reason
 from factory_assets.cli.new.units import LIMITS, MONEY, is_unit
 from factory_assets.cli.new.written_columns import read_written
@@ -30,8 +31,9 @@ refuse it."""
 _FEWEST_ROWS = 2
 """Fewest rows of a number that stands for something: a single one may be a slip."""
 
-_FEWEST_NUMBERS = MAX_LISTED_VALUES + 1
-"""Fewest different numbers beside a text; fewer may be names of categories or classes."""
+_FEWEST_NUMBERS, _FEW_NUMBERS = MAX_LISTED_VALUES + 1, 5
+"""Fewest different numbers beside a text that are read as such, since fewer may be names of
+categories or classes; and fewest that a comment names."""
 
 _DIGIT = re.compile("[0-9]")
 """What a code has. A text with one in a single row may be a slip."""
@@ -55,6 +57,9 @@ _IS_DAY = (
 DAYS_SQL = f"2 * count(*) FILTER ({_IS_DAY}) > count({{}})"
 """SQL of whether most texts of a column, `{}`, are days, however they are written."""
 
+_MOST_TOTALS = 0.2
+"""Share of the rows that may be totals: of more, the word is a part of names."""
+
 _MOST_UNITS = 5
 """How many different units numbers may have: codes such as seats have more letters."""
 
@@ -67,6 +72,11 @@ _WITH_UNIT = f"({'|'.join(map(re.escape, MONEY))})? ?{AMOUNT}[^0-9]*"
 
 AMOUNTS_SQL = f"bool_and(regexp_full_match({{}}, {literal(_WITH_UNIT)}) OR {{}} IN ({_KNOWN}))"
 """SQL of whether each text of a column, `{}`, may be a number with a unit."""
+
+_TOTAL = f"^({'|'.join(sorted(TOTALS))})\\b"
+
+TOTALS_SQL = f"count(*) FILTER (regexp_matches(lower(trim({{}})), {literal(_TOTAL)}))"
+"""SQL that counts the texts of a column, `{}`, that begin like a total."""
 
 QUESTION = "does it mean no value? Then add it to missing"
 
@@ -144,7 +154,8 @@ def numbers_beside_texts(
     is_one = len(texts) == 1
     if not texts or not ((is_few and is_repeated) or is_one):
         return None
-    if column.distinct - len(found) < _FEWEST_NUMBERS:
+    different = column.distinct - len(found)
+    if different < _FEW_NUMBERS:
         return None
     only = f"(SELECT '' AS name, {column.cell} AS text FROM typed WHERE {is_number})"
     form = _form(connection, only, delimiter)
@@ -152,7 +163,7 @@ def numbers_beside_texts(
         return None
     beside = tuple(text for text, _ in texts)
     are_codes = any(_DIGIT.search(text) and rows >= _FEWEST_ROWS for text, rows in texts)
-    if are_codes or is_named_code(column.source):
+    if are_codes or is_named_code(column.source) or different < _FEWEST_NUMBERS:
         return ColumnForm("string", no_numbers=beside)
     tokens = (*beside, *(text for text, _, is_known in found if is_known))
     asked = "the texts in missing count as no value: is that right?"
@@ -193,6 +204,19 @@ def mixed_marks(connection: Any, column: ColumnSummary) -> str:
     )
 
 
+def totals(column: ColumnSummary, rows: int) -> str:
+    """Ask about rows that may be sums of others; empty if these are too many.
+
+    Args:
+        column: the profile of texts.
+        rows: how many begin like a total.
+    """
+    if not 0 < rows <= _MOST_TOTALS * column.present:
+        return ""
+    begin = "1 begins" if rows == 1 else f"{rows} begin"
+    return f"{begin} like a total: sums of other rows? Then leave them out by clean.where"
+
+
 def mixed_dates(connection: Any, column: ColumnSummary) -> str:
     """Tell which values keep a text from being a column of dates; empty if none do.
 
@@ -207,12 +231,13 @@ def mixed_dates(connection: Any, column: ColumnSummary) -> str:
         f"GROUP BY ALL ORDER BY bool_and({_IS_DAY.replace('{}', column.cell)}) DESC, 2 DESC, 1 "
         "LIMIT 1"
     ).fetchall()
-    if rows == values or 2 * rows < values:
+    if rows == values:
         return ""
     [(other,)] = connection.execute(
         f"SELECT min({column.cell}) {texts} AND {shape} <> {literal(usual)}"
     ).fetchall()
     others = "1 value is" if values - rows == 1 else f"{values - rows} values are"
+    others = "others are" if 2 * rows < values else others
     return (
         f"dates such as {example!r}, but {others} not, such as {other[:20]!r}: write all of them "
         "in one way, and nothing where there is none, to get dates"

@@ -16,11 +16,13 @@ from factory_assets.cli.new.oddities import (
     AMOUNTS_SQL,
     DAYS_SQL,
     NUMBERS_SQL,
+    TOTALS_SQL,
     mixed_dates,
     mixed_marks,
     numbers_beside_texts,
     numbers_in_units,
     sentinels,
+    totals,
 )
 from factory_assets.cli.new.roles import FEWEST_GROUPS, TIMES
 from factory_assets.cli.new.series import UnitSeries, find_panel_time, find_series
@@ -218,6 +220,7 @@ def _describe(
     mixed = {name for name, count in _aggregates(connection, strings, NUMBERS_SQL).items() if count}
     many = [c for c in strings if c.distinct > MAX_LISTED_VALUES]
     amounts = {name for name, fit in _aggregates(connection, many, AMOUNTS_SQL).items() if fit}
+    totalling = _aggregates(connection, many, TOTALS_SQL)
     days = {name for name, most in _aggregates(connection, many, DAYS_SQL).items() if most}
     beside = {
         column.source: numbers_beside_texts(connection, column, delimiter)
@@ -233,7 +236,8 @@ def _describe(
             in_order=column.cell in ordering,
             oddity=sentinels(connection, column)
             or (mixed_marks(connection, column) if column.source in mixed else "")
-            or (mixed_dates(connection, column) if column.source in days else ""),
+            or (mixed_dates(connection, column) if column.source in days else "")
+            or totals(column, totalling.get(column.source, 0)),
             numbers=beside.get(column.source),
             in_units=(
                 numbers_in_units(connection, column, delimiter)

@@ -24,6 +24,11 @@ _IDENTIFIER = re.compile(
     r"^id_?(num|str)$|^idcode$|(nummer|kennung|[a-z]{3}nr)$"
 )
 
+_NUMBERED = re.compile(
+    "[nN][°º]|#|[nN]uméro|[mM]atrícula|[mM]atricul[ea]|[iI]dentifiant|[cC][oó]digo|[cC]odice"
+)
+"""How names of identifiers begin in other languages; where values repeat, some count."""
+
 _INDIVIDUALS = frozenset({"individual", "participant", "pupil", "respondent", "firm", "company"})
 
 _CODE = re.compile(r"(^|_)(id|code|type|kind|class|category|group|zip)(_|$)")
@@ -76,7 +81,8 @@ def why_excluded(column: ColumnSummary, name: str, rows: int) -> str:
         units = ": numbers with units, see the contract" if column.in_units else ""
         return f"is different in nearly every row{units}"
     counts_up = column.type == "int64" and column.high - column.low + 1 == column.present
-    named = column.type == "int64" and _is_named(column, name)
+    is_number_of = _is_named(column, name) or _NUMBERED.match(column.source)
+    named = column.type == "int64" and is_number_of
     is_long = column.type == "int64" and column.low >= _LONG
     if column.running or (unique and (named or counts_up or is_long)):
         return "is a row number or identifier"
@@ -104,7 +110,8 @@ def may_be_unit(column: ColumnSummary, rows: int) -> bool:
 
     It has names, serial numbers or codes, such as P-07, or is called after a few people or things.
     """
-    if not _FEWEST_PEOPLE <= column.distinct <= rows / 2 or column.bracketed or is_sentence(column):
+    is_value = column.bracketed or column.in_units or is_sentence(column)
+    if not _FEWEST_PEOPLE <= column.distinct <= rows / 2 or is_value:
         return False
     if column.distinct < FEWEST_GROUPS:
         is_named = bool((NAMES | _INDIVIDUALS).intersection(words_of(column.source)[-1:]))

@@ -153,6 +153,8 @@ def _doubts(table: FileProfile, column: ColumnSummary) -> Iterator[str]:
 
     if nothing := [value for value in column.values if str(value).casefold() in _NOTHING]:
         yield f"{_listed([repr(value) for value in nothing])}: {QUESTION}"
+    if alike := _alike([str(value) for value in column.values]):
+        yield f"{_listed(alike)}: spellings of the same? Then write one of them in the file"
     if _is_whole(column) and column.distinct >= _MANY:
         yield "whole numbers, like class codes; if they measure or count: regression"
     if table.sample.num_rows < table.rows:
@@ -162,6 +164,18 @@ def _doubts(table: FileProfile, column: ColumnSummary) -> Iterator[str]:
     if rare:
         few = f"fewer than {_PARTS} rows, too few for training, validation and test"
         yield f"{_listed(rare[:_SHOWN])}{', …' * (len(rare) > _SHOWN)}: {few}; misspelt?"
+
+
+def _alike(classes: Sequence[str]) -> list[str]:
+    """Return the classes that may be spellings of one: yes and y, neg. and negativ."""
+    spelt = {value.strip().casefold(): value for value in classes}
+    short = [word for word in spelt if word.endswith(".") and len(word) > 2]
+    groups = [
+        *([word for word in spelt if word in words] for words in (_YES, _NO)),
+        *([word for word in spelt if word.startswith(one.rstrip("."))] for one in short),
+    ]
+    found = (word for group in groups if len(group) > 1 for word in group)
+    return [repr(spelt[word]) for word in dict.fromkeys(found)]
 
 
 def _positive(table: FileProfile, column: ColumnSummary) -> str | None:
@@ -268,9 +282,12 @@ def _may_be_codes(table: FileProfile, column: ColumnSummary) -> bool:
 
 
 def _is_whole(column: ColumnSummary) -> bool:
-    """Whether its values are whole numbers; pandas stores them as floats if one is missing."""
-    is_stored = column.type == "float64" and not column.written and bool(column.values)
-    return column.type == "int64" or (is_stored and all(v == round(v) for v in column.values))
+    """Whether its values are whole numbers; pandas stores them as floats if one is missing, and
+    SPSS writes 1,00. Amounts of few different values are no classes."""
+    if column.type != "float64" or not column.values:
+        return column.type == "int64"
+    is_stored = not column.written or (not column.unit and column.high <= MAX_LISTED_VALUES)
+    return is_stored and all(value == round(value) for value in column.values)
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -309,9 +326,10 @@ def _task(target: ColumnSummary) -> Task:
     if target.type == "string" and target.distinct > most:
         if target.numbers:
             raise _mixed(target, target.numbers.no_numbers)
+        has = f"it has {target.oddity}" if target.oddity else ""
         raise DataError(
             f"target {target.source!r} has {target.distinct} different texts "
             f"in {target.present} rows",
-            remedy="name a column with few classes, or with numbers",
+            remedy=has or "name a column with few classes, or with numbers",
         )
     return "binary" if target.distinct - target.respelt == 2 else "multiclass"

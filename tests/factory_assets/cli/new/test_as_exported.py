@@ -11,10 +11,11 @@ from factory_assets.cli.new.column_summary import ColumnForm
 from factory_assets.cli.new.written_columns import read_written
 from factory_assets.stages.clean import clean
 from factory_assets.stages.ingest import ingest
+from factory_resources.errors import DataError
 from factory_resources.home.home import Home
 from factory_resources.sql.engine import literal, sealed
 from tests.data_stages import column
-from tests.factory_assets.cli.new.cases import drafted
+from tests.factory_assets.cli.new.cases import draft_text, drafted
 
 GERMAN = {
     ("1.317,63+", "204,98-", "7,50+"): -204.98,
@@ -103,3 +104,84 @@ def test_days_of_excel_with_a_fraction_are_times(tmp_path: Path, home: Home) -> 
     made = drafted(tmp_path, "date;size;y\n" + _rows(lambda i: f"{44197 + i * 7 % 200}.75"), "y")
     moments = column(clean(made, ingest(made, home), home).snapshot, home, "date")
     assert moments[:2] == [datetime(2021, 1, 1, 18), datetime(2021, 1, 8, 18)]
+
+
+@pytest.mark.parametrize(
+    ("cell", "asked"),
+    [
+        (
+            lambda i: "hemolysed" if i % 9 == 0 else f"{130 + i % 8}",
+            "numbers, but also 'hemolysed'",
+        ),
+        (
+            lambda i: (
+                f"{i % 28 + 1}.2.2022",
+                f"2022-02-{i % 28 + 1:02}",
+                f"{i % 28 + 1} Feb 2022",
+            )[i % 3],
+            "dates such as '1 Feb 2022', but others are not, such as '1.2.2022'",
+        ),
+        (
+            lambda i: f"Summe B{i}" if i % 12 == 11 else f"B{i // 12 * 12}-{i}",
+            "10 begin like a total: sums of other rows?",
+        ),
+        (lambda i: f"Total {i}", ""),
+    ],
+)
+def test_what_keeps_a_column_from_being_read_is_told(
+    cell: Callable[[int], str], asked: str, tmp_path: Path
+) -> None:
+    drafted(tmp_path, "found;size;y\n" + _rows(cell), "y")
+    [line] = [line for line in draft_text(tmp_path).splitlines() if "name: found" in line]
+    assert asked in line
+    assert asked or "; " not in line.partition("  # ")[2]
+
+
+def test_a_target_with_two_decimal_marks_is_told(tmp_path: Path) -> None:
+    rows = _rows(lambda i: f"{i},5" if i % 4 else f"{i}.5")
+    with pytest.raises(
+        DataError, match="120 different texts in 120 rows; it has numbers, of which "
+    ):
+        drafted(tmp_path, "load;size;y\n" + rows, "load")
+
+
+@pytest.mark.parametrize(
+    ("cell", "task"),
+    [
+        (lambda i: f"{i % 2},00", "binary"),
+        (lambda i: f"{i % 3 + 1},00", "multiclass"),
+        (lambda i: f"{i % 3 + 1},50", "regression"),
+        (lambda i: f"{i % 3 + 1},00 €", "regression"),
+        (lambda i: f"{i % 3 + 1}00,00", "regression"),
+    ],
+)
+def test_codes_of_classes_that_spss_writes_with_decimals(
+    cell: Callable[[int], str], task: str, tmp_path: Path
+) -> None:
+    made = drafted(tmp_path, "code;size;y\n" + _rows(cell), "code")
+    assert made.spec.training.task == task
+
+
+@pytest.mark.parametrize(
+    ("words", "alike"),
+    [
+        (("positiv", "pos.", "negativ"), "'pos.', 'positiv'"),
+        (("Yes", "y", "no"), "'Yes', 'y'"),
+        (("low", "lower", "high"), ""),
+    ],
+)
+def test_classes_that_may_be_spellings_of_one_are_asked_about(
+    words: tuple[str, ...], alike: str, tmp_path: Path
+) -> None:
+    drafted(tmp_path, "found;size;y\n" + _rows(lambda i: words[i % 3]), "found")
+    assert (f"{alike}: spellings of the same?" in draft_text(tmp_path)) == bool(alike)
+
+
+def test_a_number_named_in_french_is_an_identifier_and_an_amount_no_group(tmp_path: Path) -> None:
+    chance = random.Random(5)
+    numbers = chance.sample(range(10**5, 10**6), 120)
+    weights = [f"{chance.randrange(1, 40)} {unit}" for unit in ("kg", "lbs") for _ in range(60)]
+    rows = _rows(lambda i: f"{numbers[i]};{weights[i]}")
+    made = drafted(tmp_path, "N° de dossier;Poids;size;y\n" + rows, "y")
+    assert made.spec.training.exclude == ("n_de_dossier",)
+    assert "group: Poids" not in draft_text(tmp_path)

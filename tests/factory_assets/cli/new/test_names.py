@@ -18,6 +18,7 @@ from tests.long_run import in_long
     [
         ("T,t,x,ill", ["T", "t_2", "x", "ill"]),
         ("factory_place,whole,_PART,ill", ["factory_place", "whole", "part", "ill"]),
+        ("Heat [K],Q2 [Lot],Q2 [Size],ill", ["heat", "q2_lot", "q2_size", "ill"]),
         *in_long(
             [
                 ("_part,_order,one,ill", ["part", "order", "one", "ill"]),
