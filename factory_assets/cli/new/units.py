@@ -120,7 +120,9 @@ UNIT_SQL = (
     "bool_or(regexp_matches(text, '[0-9] ?-[^0-9]*$')) "
     "AND NOT bool_or(regexp_matches(text, '^-|[0-9].*-.*[0-9]')) "
     # Of marks at school, 2- is a little less than 2.
-    "AND bool_or(regexp_matches(text, '[0-9][.,]?[0-9]')), "
+    "AND bool_or(regexp_matches(text, '[0-9][.,]?[0-9]')) "
+    # Of ages, 18- and 65+ are classes; banks write cents.
+    "AND (bool_or(regexp_matches(text, '[.,][0-9]')) OR NOT bool_or(text LIKE '%+')), "
     f"bool_or(regexp_matches(text, {literal(f'[0-9].*[^{_NO_UNIT[1:]}.*[0-9]')})), "
     f"bool_or(contains(text, '{_MINUS}')), "
     f"bool_or({_UNIT} = '' AND regexp_matches(text, '[1-9]')), "

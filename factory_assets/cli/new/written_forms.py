@@ -112,10 +112,10 @@ _EXCEL = "[34][0-9]{4}"
 _BEFORE_1970 = 25_569
 """Of these days."""
 
-_DURATION = r"([0-9]+ days? )?[0-9]{1,4}:[0-5][0-9]:[0-5][0-9](\.[0-9]+)?"
+_DURATION = r"(-|[0-9]+ days? )?[0-9]{1,4}:[0-5][0-9]:[0-5][0-9](\.[0-9]+)?"
 """Such as 38:30:00, or 1 days 07:19:43 as pandas writes it."""
 
-_TWO_PARTS = r"[0-9]{1,4}:[0-5][0-9](\.[0-9]+)?"
+_TWO_PARTS = r"-?[0-9]{1,4}:[0-5][0-9](\.[0-9]+)?"
 """Minutes and seconds, or hours and minutes."""
 
 
@@ -244,8 +244,9 @@ def _times() -> Iterator[WrittenForm]:
     hours = "date_part('epoch', TRY_CAST({} AS INTERVAL)) / 3600"
     yield WrittenForm("float64", hours, _DURATION, unit="h")
     # Of minutes and seconds, or hours and minutes: only the owner of the data knows.
-    parts = (f"TRY_CAST(split_part({{}}, ':', {place}) AS DOUBLE)" for place in (1, 2))
-    yield WrittenForm("float64", f"{' + '.join(parts)} / 60", _TWO_PARTS)
+    parts = (f"TRY_CAST(split_part(ltrim({{}}, '-'), ':', {n}) AS DOUBLE)" for n in (1, 2))
+    sign = "CASE WHEN {} LIKE '-%' THEN -1 ELSE 1 END"
+    yield WrittenForm("float64", f"({' + '.join(parts)} / 60) * {sign}", _TWO_PARTS)
     for day in _DAYS:
         for clock in _CLOCKS:
             sql = f"try_strptime({{}}, '{day} {clock}')"
