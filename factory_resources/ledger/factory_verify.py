@@ -2409,7 +2409,8 @@ def _require_counted(entry: dict[str, Any], manifest: dict[str, Any]) -> None:
     answers = sum(len(take_texts(erased, "answers")) for erased in pipelines.values())
     _require_same("the number of answers", take(entry, "answers", kind=int), answers)
     # The rows of a table that another pipeline read are those of a source already.
-    tables = {path.rpartition("/")[2][:64] for path in take(manifest, "files", kind=dict)}
+    files = take(manifest, "files", kind=dict).items()
+    tables = {path.rpartition("/")[2][:64] for path, file in files if take(file, "rows", kind=int)}
     rows = sum(len(take(sources, one, kind=list)) for one in sources.keys() - tables)
     _require_same("the number of rows", take(entry, "rows", kind=int), rows)
 

@@ -400,8 +400,12 @@ def test_an_erasure_counts_what_its_manifest_lists(tmp_path: Path) -> None:
     own, read = "1" * 64, "2" * 64
     manifest = {
         "sources": {own: [4, 7], read: [3]},
-        # The second is a table that another pipeline read: its row is one of the first.
-        "files": {f"tables/p/clean/{read}.parquet": {"rows": 1, "now": own}},
+        # The second is a table that another pipeline read: its row is one of the first. From the
+        # other file no row was removed: only the numbers of its rows have changed.
+        "files": {
+            f"tables/p/clean/{read}.parquet": {"rows": 1, "now": own},
+            f"tables/q/clean/{own}.parquet": {"rows": 0, "now": read},
+        },
         "pipelines": {"q": {"answers": ["a"]}, "p": {"answers": ["b", "c"]}},
     }
     done = entry("erasure_done", subject="erasure_done/e", found=0)
