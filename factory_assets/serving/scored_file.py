@@ -82,7 +82,8 @@ def read_once(
     own.mkdir()
     [handle] = discover(source, SourceContext(folder, home, scratch / "file"))
     table = replace(handle.read(own), trained=trained)
-    return replace(handle, read=lambda _: table), table.columns.keys()
+    known = replace(handle, read=lambda _: table, read_once=None, read_in=None)
+    return known, table.columns.keys()
 
 
 def needed_joins(
