@@ -58,7 +58,9 @@ def _address(text: str) -> str:
         found = message["To"].addresses
     except Exception:  # noqa: BLE001 - Python's parser fails on some texts, with any error
         found = ()
-    if not text.isprintable() or not found or not all(one.username for one in found):
+    # Newer parsers take the name of `Ann <` for the address.
+    is_whole = text.isprintable() and text.count("<") == text.count(">")
+    if not is_whole or not found or not all(one.username for one in found):
         raise ValueError(f"{text!r} is not an address in one line; write such as ml@example.org")
     return text
 

@@ -42,7 +42,7 @@ def test_no_module_of_the_present_folder_is_loaded(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("how", "printed"),
     [
-        ("always", ["700", "registered", "circle"]),
+        ("always", ["2000" if sys.version_info >= (3, 13) else "700", "registered", "circle"]),
         ("less", ["20000", "registered"]),
     ],
 )

@@ -326,7 +326,7 @@ def _with_a_name_in_unicode(evidence: Evidence) -> None:
     with zipfile.ZipFile(evidence.path, "a") as archive:
         name = b"home/last"
         item = zipfile.ZipInfo(name.decode())
-        second = struct.pack("<BL", 1, crc32(name)) + b"evidence.json"
+        second = struct.pack("<BL", 1, crc32(name)) + b"home/other"
         item.extra = struct.pack("<HH", 0x7075, len(second)) + second
         archive.writestr(item, b"{}")
 
@@ -334,7 +334,7 @@ def _with_a_name_in_unicode(evidence: Evidence) -> None:
 def _named_in_the_directory(evidence: Evidence) -> None:
     """Give the last member a second name that its own header has not."""
     with zipfile.ZipFile(evidence.path, "a") as archive:
-        item, name = archive.filelist[-1], b"evidence.json"
+        item, name = archive.filelist[-1], b"home/other"
         second = struct.pack("<BL", 1, crc32(item.filename.encode())) + name
         item.extra = struct.pack("<HH", 0x7075, len(second)) + second
         archive._didModify = True  # type: ignore[attr-defined]

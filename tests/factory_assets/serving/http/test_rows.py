@@ -72,7 +72,7 @@ def test_rows_have_a_limit_in_every_form(served: ServedModel) -> None:
     [
         (b"", "the body is empty"),
         (b"[" * 100_000, "nested too deeply"),
-        (b'{"a":' * 5_000 + b"1" + b"}" * 5_000, "nested too deeply"),
+        (b'{"a":' * 100_000 + b"1" + b"}" * 100_000, "nested too deeply"),
         (b"NaN", "not JSON"),
         (b'{"a": 1e999}', "not JSON"),
         (b"\xff", "not JSON"),
