@@ -93,10 +93,10 @@ class Unit:
         unit = re.escape(self.text)
         minus = f"[+-]?{_BLANK}" if self.sign_behind else ""
         minus = f"({_NO_CENTS})?{_BLANK}" if self.no_cents else minus
-        before, behind = f"([+-]?{unit}|{unit}{_BLANK})?", f"({unit})?"
+        before, behind = (f"([+-]?{unit}|{unit}{_BLANK})?", f"({unit})?") if unit else ("", "")
         if self.brackets:
-            before = rf"(\(?([+-]?{unit})?|{unit}{_BLANK}\(?)"
-            behind = rf"({unit}{_BLANK}\)?|\)?{_BLANK}({unit})?)"
+            before = rf"(\(?([+-]?{unit})?|{unit}{_BLANK}\(?)" if unit else r"\(?"
+            behind = rf"({unit}{_BLANK}\)?|\)?{_BLANK}({unit})?)" if unit else r"\)?"
         return f"{_BLANK}{before}{pattern}{_BLANK}{minus}{behind}{_BLANK}"
 
 
