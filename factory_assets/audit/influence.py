@@ -317,10 +317,10 @@ def _row(
 
 
 def _prediction(trained: TrainedModel, inputs: Arrays) -> str:
-    outputs = trained.model.outputs(inputs)
-    if trained.target.classes:
-        return trained.target.classes[int(outputs[0].argmax())]
-    return f"{trained.target.unscaled(outputs)[0]:.6g}"
+    classes = predicted_classes(trained, inputs)
+    if classes is not None:
+        return trained.target.classes[int(classes[0])]
+    return f"{trained.target.unscaled(trained.model.outputs(inputs))[0]:.6g}"
 
 
 def unit_of(context: AttributionContext, *, of_row: bool) -> str:

@@ -15,7 +15,7 @@ from factory_assets.cli.new.header import MISSING_TOKENS
 from factory_assets.cli.new.short_years import with_centuries
 from factory_assets.cli.new.units import may_be_amount
 from factory_assets.cli.new.written_columns import read_written
-from factory_assets.cli.new.written_forms import GERMAN
+from factory_assets.cli.new.written_forms import EXCEL_DAY, GERMAN
 from factory_assets.data.contract.sql_types import (
     INFERRED,
     NANOSECONDS,
@@ -66,9 +66,8 @@ _DATES = frozenset(("date", "datum", "fecha"))
 
 _MONTHS = _DATES | {"month", "yearmonth", "yyyymm", "ym", "calmonth", "period", "monat", "periode"}
 
-
-_EXCEL = re.compile(r"[34][0-9]{4}(\.[0-9]+)?")
-"""A day as Excel counts them, from 1982 to 2036."""
+_EXCEL = re.compile(rf"{EXCEL_DAY}(\.[0-9]+)?")
+"""A day as Excel counts them, or one with a time of the day."""
 
 
 def _may_be_time(text: str, name: str) -> bool:

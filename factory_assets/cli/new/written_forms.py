@@ -106,7 +106,7 @@ _QUARTERS = (
 _WEEKS = "{year}[ /-]?(W|KW ?){week}|KW ?{week}[ /-]{year}"
 """How weeks are written, by ISO 8601 and in German."""
 
-_EXCEL = "[34][0-9]{4}"
+EXCEL_DAY = "[34][0-9]{4}"
 """Days from 1982 to 2036 as Excel counts them, from the end of 1899 on."""
 
 _BEFORE_1970 = 25_569
@@ -228,10 +228,10 @@ def _periods() -> Iterator[WrittenForm]:
         month = f"3 * CAST(regexp_extract({{}}, '{place}', 1) AS INT) - 2"
         first = f"make_date(CAST({_YEAR_OF} AS INT), {month}, 1)"
         yield WrittenForm("date", first, pattern.format(year=year))
-    yield WrittenForm("date", "DATE '1899-12-30' + CAST({} AS INT)", _EXCEL)
+    yield WrittenForm("date", "DATE '1899-12-30' + CAST({} AS INT)", EXCEL_DAY)
     seconds = f"CAST(round((TRY_CAST({{}} AS DOUBLE) - {_BEFORE_1970}) * 86400) AS BIGINT)"
     moment = f"make_timestamp({seconds} * 1000000)"
-    yield WrittenForm("timestamp", moment, rf"{_EXCEL}(\.[0-9]+)?")
+    yield WrittenForm("timestamp", moment, rf"{EXCEL_DAY}(\.[0-9]+)?")
 
 
 def _times() -> Iterator[WrittenForm]:

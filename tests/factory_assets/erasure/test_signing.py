@@ -82,6 +82,14 @@ def test_it_does_not_hold_at_another_time(later: timedelta, home: Home) -> None:
     assert any("signed at another time" in problem for problem in _enter(entry, home, time=time))
 
 
+@pytest.fixture
+def _defs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `people.yaml` be in a folder of its own."""
+    (tmp_path / "defs").mkdir()
+    monkeypatch.setenv("FACTORY_DEFS", str(tmp_path / "defs"))
+
+
+@pytest.mark.usefixtures("_defs")
 @pytest.mark.parametrize(
     ("role", "signs", "problem"),
     [
@@ -97,10 +105,7 @@ def test_it_holds_if_a_person_signed_who_may_erase(
     problem: str | None,
     home: Home,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    (tmp_path / "defs").mkdir()
-    monkeypatch.setenv("FACTORY_DEFS", str(tmp_path / "defs"))
     add_person("jane", [role], create_key(tmp_path / "jane", b"secret"))
     key = load_key(tmp_path / "jane", lambda: b"secret") if signs else None
     begin_ledger(home)
@@ -110,6 +115,7 @@ def test_it_holds_if_a_person_signed_who_may_erase(
     assert [str(problem) in one for one in _enter(entry, home)] == [True] * bool(problem)
 
 
+@pytest.mark.usefixtures("_defs")
 @pytest.mark.parametrize(
     ("role", "signs", "refused"),
     [
@@ -127,10 +133,7 @@ def test_nobody_erases_who_may_not(
     refused: str | None,
     home: Home,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    (tmp_path / "defs").mkdir()
-    monkeypatch.setenv("FACTORY_DEFS", str(tmp_path / "defs"))
     lines = {name: create_key(tmp_path / name, b"secret") for name in ("jane", "stranger")}
     if role:
         add_person("jane", [role], lines["jane"])
