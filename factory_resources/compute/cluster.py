@@ -136,7 +136,7 @@ class Cluster:
                 "runs on other nodes cannot use SQLite files, whose locks are those of one node",
                 where="--shared",
                 remedy="put the databases on PostgreSQL with --database-secret and --database; "
-                "docs/operate.md says how",
+                "docs/postgres.md says how",
             )
 
     @property

@@ -73,6 +73,29 @@ def test_the_readme_is_short_and_its_links_are_valid() -> None:
     assert [link for link in links if not (PROJECT / link).exists()] == []
 
 
+def test_links_between_the_pages_lead_to_a_heading() -> None:
+    pages = {page.name: page.read_text() for page in PAGES}
+    links = [
+        (name, linked or name, heading)
+        for name, text in pages.items()
+        for linked, heading in re.findall(r"\]\(([\w-]+\.md)?(?:#([\w-]+))?\)", text)
+        if linked or heading
+    ]
+    assert len(links) > 100
+    broken = [
+        link
+        for link in links
+        if link[1] not in pages or (link[2] and link[2] not in _anchors(pages[link[1]]))
+    ]
+    assert broken == []
+
+
+def _anchors(page: str) -> set[str]:
+    """Return the names under which links reach the headings of a page."""
+    headings = re.findall(r"^#+ (.*)$", re.sub(r"(?ms)^```.*?^```", "", page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 def test_the_ten_line_pipeline_of_the_readme_is_valid(tmp_path: Path) -> None:
     from factory_assets.declarations.loader import load_pipeline
 
