@@ -103,8 +103,8 @@ def test_only_a_declaration_inside_the_project_names_the_schema(tmp_path: Path) 
     assert line == "# yaml-language-server: $schema=../../../docs/defs.schema.json\n"
 
 
-def test_the_declaration_page_names_every_key_and_word() -> None:
-    page = re.sub(r"```.*?```", "", (PROJECT / "docs" / "declare.md").read_text(), flags=re.DOTALL)
+def test_the_declaration_pages_name_every_key_and_word() -> None:
+    page = re.sub(r"```.*?```", "", _declaration_pages(), flags=re.DOTALL)
     words = set(re.findall(r"[\w-]+", " ".join(re.findall(r"`([^`]+)`", page))))
     parts = schema()["$defs"].values()
     keys = {key for part in parts for key in part["properties"]}
@@ -113,11 +113,11 @@ def test_the_declaration_page_names_every_key_and_word() -> None:
 
 
 @pytest.mark.parametrize("kind", [Tabm, Cnn, Gru, Tcn, Transformer, OwnModule])
-def test_the_declaration_page_names_each_default_in_which_a_network_differs_from_an_mlp(
+def test_the_declaration_pages_name_each_default_in_which_a_network_differs_from_an_mlp(
     kind: type[BaseModel],
 ) -> None:
     named = "python" if kind is OwnModule else kind.__name__.lower()
-    lines = (PROJECT / "docs" / "declare.md").read_text().splitlines()
+    lines = _declaration_pages().splitlines()
     rows = [line for line in lines if line.startswith("| ") and f"`{named}`" in line.split("|")[1]]
     written = " ".join(rows)
     for key in kind.model_fields.keys() & Mlp.model_fields.keys() - {"kind"}:
@@ -136,8 +136,8 @@ def test_the_page_about_the_ai_act_names_every_key_and_word_of_governance() -> N
     assert {word for part in whole["$defs"].values() for word in _literals(part)} <= words
 
 
-def test_the_declaration_page_names_the_defaults_of_models() -> None:
-    page = (PROJECT / "docs" / "declare.md").read_text()
+def test_the_declaration_pages_name_the_defaults_of_models() -> None:
+    page = _declaration_pages()
     for model in (
         "Mlp",
         "RandomForest",
@@ -152,6 +152,11 @@ def test_the_declaration_page_names_the_defaults_of_models() -> None:
             default = value.get("default")
             if default is not None:
                 assert f"`{key}: {default}`" in page, (model, key, default)
+
+
+def _declaration_pages() -> str:
+    pages = ("declare.md", "train.md", "evaluate.md")
+    return "\n".join((PROJECT / "docs" / page).read_text() for page in pages)
 
 
 def _literals(value: Any) -> set[str]:
