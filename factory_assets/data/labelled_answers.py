@@ -125,7 +125,7 @@ def labelled_table(
                 f"the log has no column {lacking[0]!r}, which the champion does not read",
                 remedy="it is logged when a champion reads it",
             )
-        handle = SourceHandle(chosen.digest, {}, lambda _: read)
+        handle = SourceHandle(chosen.digest, {}, lambda own, **_: read)
         (scratch / "rows").mkdir()
         rows = clean_rows(chosen.pipeline, ingest, clean, [handle], scratch / "rows")
         table = ParquetFile(rows.valid.path).read()

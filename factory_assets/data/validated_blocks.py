@@ -157,19 +157,11 @@ def _read(
         for number, source in enumerate(sources):
             folder = scratch / f"source_{number}"
             folder.mkdir()
-            table = _read_one(source, folder, engines, once=once)
+            table = source.read(folder, engines=engines, once=once)
             erased = erased_of(source.erased, table.sha256, table.name)
             table = replace(table, labels=source.labels, erased=erased)
             (main if source.join is None else joined.setdefault(source.join, [])).append(table)
     return main, joined
-
-
-def _read_one(
-    source: SourceHandle, folder: Path, engines: SharedEngines, *, once: bool
-) -> SourceTable:
-    if once and source.read_once:
-        return source.read_once(folder)
-    return source.read_in(folder, engines) if source.read_in else source.read(folder)
 
 
 def _require_units(

@@ -82,7 +82,7 @@ def read_once(
     own.mkdir()
     [handle] = discover(source, SourceContext(folder, home, scratch / "file"))
     table = replace(handle.read(own), trained=trained)
-    known = replace(handle, read=lambda _: table, read_once=None, read_in=None)
+    known = replace(handle, read=lambda own, **_: table)
     return known, table.columns.keys()
 
 

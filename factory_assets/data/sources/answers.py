@@ -120,7 +120,7 @@ def _handle(
     name = f"answers:{answers.pipeline}/{answers.day.isoformat()}{since}@{_digest(ids)}"
     version = content.hexdigest()
 
-    def read(own: Path) -> SourceTable:
+    def read(own: Path, **_: object) -> SourceTable:
         return _read(answers, target, home, own, name, version)
 
     return SourceHandle(version, {}, read, len(ids) * _ROW_BYTES, identity=version)

@@ -6,11 +6,27 @@ Finding sources belongs in the modules beside this one, one for each kind.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from factory_resources.home.home import Home
 from factory_resources.sources.digest_cache import DigestCache, Hashing
 from factory_resources.sources.files.reader import SourceTable
 from factory_resources.sql.shared_engines import SharedEngines
+
+
+class ReadSource(Protocol):
+    """A function that reads a source into the common form."""
+
+    def __call__(
+        self, folder: Path, /, *, engines: SharedEngines | None = None, once: bool = False
+    ) -> SourceTable:
+        """Read the source; one to which they make no difference ignores `engines` and `once`.
+
+        Args:
+            folder: an empty folder.
+            engines: that the caller shares among many sources; None to start one.
+            once: whether the caller reads the rows only once.
+        """
 
 
 @dataclass(frozen=True)
@@ -21,8 +37,7 @@ class SourceHandle:
     """Digest of the content, or of everything that determines it."""
     labels: Mapping[str, str]
     """Columns that hold the same value in every row of the source."""
-    read: Callable[[Path], SourceTable]
-    """Reads the source into the common form; takes an empty folder."""
+    read: ReadSource
     bytes: int = 0
     """Size of the source; 0 if unknown."""
     join: str | None = None
@@ -33,10 +48,6 @@ class SourceHandle:
     """Name of a file, as declared."""
     identity: str | None = None
     """The digest that identifies its rows; None if it must be read to know that."""
-    read_once: Callable[[Path], SourceTable] | None = None
-    """Like `read`, for a caller that reads the rows once; None if that makes no difference."""
-    read_in: Callable[[Path, SharedEngines], SourceTable] | None = None
-    """Like `read`, in an engine that many files share; None if that makes no difference."""
     erased: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """Numbers of rows, from 1, that were erased and are left out, by the key of the table
     (`source_key`)."""

@@ -7,6 +7,7 @@ file format belongs in `factory_resources.sources.files`.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -67,15 +68,11 @@ def discover_file(source: FileSource, digested: DigestedFile) -> SourceHandle:
     return SourceHandle(
         digested.sha256,
         labels,
-        lambda own: read_as(source, digested.file, digested.sha256, own),
+        partial(read_as, source, digested.file, digested.sha256),
         digested.bytes,
         require_unchanged=digested.require_unchanged,
         name=digested.file.name,
         identity=digested.sha256,
-        read_once=lambda own: read_as(source, digested.file, digested.sha256, own, once=True),
-        read_in=lambda own, engines: read_as(
-            source, digested.file, digested.sha256, own, engines=engines
-        ),
     )
 
 
@@ -169,12 +166,12 @@ def _object_handle(
     path = folder / file_name(one)
     labels = {source.label: one.label or ""} if source.label else {}
 
-    def read(own: Path, engines: SharedEngines | None = None) -> SourceTable:
+    def read(own: Path, *, engines: SharedEngines | None = None, **_: object) -> SourceTable:
         if not path.is_file() and fetch(one, storage, path) != digest:
             raise changed(one.name)
         return read_as(source, File(path, one.name), digest, own, engines=engines)
 
-    return SourceHandle(digest, labels, read, one.bytes, identity=digest, read_in=read)
+    return SourceHandle(digest, labels, read, one.bytes, identity=digest)
 
 
 def discover_images(source: ImageSource, context: SourceContext) -> SourceHandle:
@@ -199,7 +196,7 @@ def discover_images(source: ImageSource, context: SourceContext) -> SourceHandle
     content = [[digested.file.name, digested.sha256] for digested in files]
     version = sha256(json.dumps([content, source.model_dump(mode="json")]).encode()).hexdigest()
 
-    def read(own: Path) -> SourceTable:
+    def read(own: Path, **_: object) -> SourceTable:
         return _image_table(source, files, own)
 
     def require_unchanged() -> None:

@@ -27,12 +27,12 @@ def discover_python(source: PythonSource, context: SourceContext) -> SourceHandl
     """
     if source.reads is None:
         table = _call(source, context.folder, context.scratch)
-        return SourceHandle(table.sha256, {}, lambda own: table, identity=table.sha256)
+        return SourceHandle(table.sha256, {}, lambda own, **_: table, identity=table.sha256)
     files = tuple(context.digests.of_files(find_files(source.reads, context.folder)))
     content = [[file.sha256 for file in files], expand_all(source.args)]
     version = sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
-    def read(own: Path) -> SourceTable:
+    def read(own: Path, **_: object) -> SourceTable:
         return _call(source, context.folder, own)
 
     def require_unchanged() -> None:

@@ -55,7 +55,7 @@ def discover_database(source: DatabaseSource, context: SourceContext) -> SourceH
     table = read_database(query, context.folder, context.home, context.scratch)
     # The rows are stored without the names: a renamed column changes none of their bytes.
     version = sha256(f"{table.sha256} {json.dumps([*table.columns])}".encode()).hexdigest()
-    return SourceHandle(version, {}, lambda own: table, identity=table.sha256)
+    return SourceHandle(version, {}, lambda own, **_: table, identity=table.sha256)
 
 
 def database_query(source: DatabaseSource) -> DatabaseQuery:
@@ -81,14 +81,14 @@ def discover_delta(source: DeltaSource, context: SourceContext) -> Iterator[Sour
     table_files = delta_files(source.delta, source.version, context.folder)
     if not table_files:
         table = read_no_rows(source.delta, source.version, context.folder, context.scratch)
-        yield SourceHandle(table.sha256, {}, lambda own: table, identity=table.sha256)
+        yield SourceHandle(table.sha256, {}, lambda own, **_: table, identity=table.sha256)
     files = tuple(one.file for one in table_files)
     for one, digested in zip(table_files, context.digests.of_files(files), strict=True):
         yield _delta_file(one, digested)
 
 
 def _delta_file(one: DeltaFile, digested: DigestedFile) -> SourceHandle:
-    def read(own: Path) -> SourceTable:
+    def read(own: Path, **_: object) -> SourceTable:
         return read_delta_file(one, digested.sha256, own)
 
     # The log adds to the bytes of a file: its columns, and the values of its partition.
@@ -121,7 +121,7 @@ def discover_asset(source: AssetSource, context: SourceContext) -> SourceHandle:
         )
     [digested] = context.digests.of_files((File(path, f"asset {source.asset}"),))
 
-    def read(own: Path) -> SourceTable:
+    def read(own: Path, **_: object) -> SourceTable:
         from pyarrow.parquet import read_schema
 
         require_units(read_schema(path), digested.file.name)
@@ -209,7 +209,7 @@ def _snapshot_file(
         if c not in IDENTITY
     }
 
-    def read(own: Path) -> SourceTable:
+    def read(own: Path, **_: object) -> SourceTable:
         fetch([path], home)
         require_unchanged([path])
         return SourceTable(path, name, file.sha256, {}, file.rows, columns, None)

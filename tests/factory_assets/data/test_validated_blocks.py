@@ -45,13 +45,17 @@ def _validated(folder: Path, text: str, *, once: bool, **source: Any) -> StagedB
     (folder / "data.csv").write_text(text)
     ingest = _ingest(**source)
     [handle] = _handles(ingest, folder)
-    assert handle.read_once is not None
-    chosen = handle if once else replace(handle, read_once=None)
+    chosen = handle if once else _without_options(handle)
     scratch = folder / ("once" if once else "stored")
     scratch.mkdir()
     return validate_sources(
         ingest, [chosen], key="block", table="t/ingest", scratch=scratch, engines=SharedEngines()
     )
+
+
+def _without_options(handle: SourceHandle) -> SourceHandle:
+    """Read a text into a file of its own, and in an engine of its own."""
+    return replace(handle, read=lambda own, **_: handle.read(own))
 
 
 def _content(block: StagedBlock) -> Any:
@@ -157,7 +161,7 @@ def test_many_small_files_are_read_in_one_engine(
     for name in ("shared", "apart"):
         started.append(0)
         (scratch := tmp_path / name).mkdir()
-        chosen = [replace(one, read_in=None) for one in handles] if name == "apart" else handles
+        chosen = handles if name == "shared" else [*map(_without_options, handles)]
         block = validate_sources(
             ingest, chosen, key="block", table="t/ingest", scratch=scratch, engines=SharedEngines()
         )

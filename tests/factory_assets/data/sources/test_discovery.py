@@ -73,7 +73,7 @@ def test_the_key_changes_with_a_row_but_not_with_its_position(
 
 
 def test_the_key_changes_with_all_that_reading_would_yield() -> None:
-    def never(folder: Path) -> SourceTable:
+    def never(folder: Path, **_: object) -> SourceTable:
         raise AssertionError(folder)
 
     one = SourceHandle("1" * 64, {"site": "a"}, never)
