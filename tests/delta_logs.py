@@ -6,7 +6,7 @@ from pathlib import Path
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
-from factory_resources.tables.delta_protocol import commit_path, newest_commit
+from factory_resources.delta_protocol import commit_path, newest_commit
 
 
 def break_log(folder: Path) -> None:

@@ -12,9 +12,10 @@ from factory_assets.erasure.table_rows import PersonalRows
 from factory_assets.results.base import digest
 from factory_assets.results.latest import PARTITIONED
 from factory_assets.results.record_graph import RecordGraph, tables_of, value_in
+from factory_resources.delta_protocol import LOG
 from factory_resources.home.home import Home, storage_errors
 from factory_resources.tables.log_renewal import renew_log
-from factory_resources.tables.logged_files import LOG, logged_files
+from factory_resources.tables.logged_files import logged_files
 from factory_resources.tracking.record import Record
 from factory_resources.tracking.records import key_at, pointers
 

@@ -14,6 +14,7 @@ from factory_assets.erasure.intents import ErasureIntent, destroy, store_manifes
 from factory_assets.erasure.read_sources import read_by
 from factory_assets.erasure.table_rows import opened, rows_left, stored_files, table_paths
 from factory_assets.results.record_graph import RecordGraph
+from factory_resources.delta_protocol import LOG
 from factory_resources.erasure.caches import drop_caches
 from factory_resources.erasure.manifest import intent_file
 from factory_resources.erasure.parquet import is_table_name
@@ -27,7 +28,7 @@ from factory_resources.ledger.ledger import Ledger
 from factory_resources.outcomes.erasing import erase_outcomes
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from factory_resources.tables.delta_log import publish
-from factory_resources.tables.logged_files import LOG, LoggedFile, logged_files
+from factory_resources.tables.logged_files import LoggedFile, logged_files
 from factory_resources.tables.snapshot import Snapshot, TableFile
 from factory_resources.tracking.record import Record
 

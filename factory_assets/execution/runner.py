@@ -32,6 +32,7 @@ from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.latest import value_of
 from factory_assets.results.model import Candidate, Champion
 from factory_assets.results.record_graph import tables_of
+from factory_resources.delta_protocol import LOG
 from factory_resources.erasure.listed_manifests import require_manifests
 from factory_resources.home.home import Home
 from factory_resources.home.storage_faults import storage_faults
@@ -39,7 +40,7 @@ from factory_resources.ledger.ledger import Ledger
 from factory_resources.metering.meter import Rates
 from factory_resources.sql.engine import interruptible
 from factory_resources.tables.delta_log import publish, repair_log
-from factory_resources.tables.logged_files import LOG, commit_digest
+from factory_resources.tables.logged_files import commit_digest
 from factory_resources.tracking.record import Record
 from factory_resources.tracking.records import Records
 from factory_resources.tracking.registry import Registry

@@ -22,8 +22,8 @@ from factory_assets.results.model import Candidate, Champion
 from factory_assets.results.record_graph import tables_of
 from factory_assets.results.stages import Stage
 from factory_assets.spec import DatabaseSource, Partition, Pipeline, PythonSource
+from factory_resources.delta_protocol import lacks_feature
 from factory_resources.errors import FactoryError
-from factory_resources.tables.delta_protocol import lacks_feature
 from factory_resources.tracking.records import Records
 from factory_resources.tracking.registry import Registry
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from factory_resources.delta_protocol import LOG
 from factory_resources.home.home import Home, is_free, scratch_prefix, storage_errors
 from factory_resources.home.processes import pod_lock
 
@@ -68,7 +69,7 @@ def left_behind(home: Home) -> Iterator[Garbage]:
     for folder in (home.records, home.pictures, home.path / "profiles"):
         for path in sorted(folder.rglob(".*")):
             yield waste(path, "scratch", "an unfinished file")
-    for log in sorted(home.tables.glob("*/*/_delta_log")):
+    for log in sorted(home.tables.glob(f"*/*/{LOG}")):
         for path in sorted(log.iterdir()):
             if not _COMMITTED.fullmatch(path.name):
                 yield waste(path, "scratch", "an unfinished commit")
@@ -100,7 +101,7 @@ def unneeded_files(
             if path not in needed and path.name not in current and not path.exists():
                 why = "the store has it, and no model version, latest or recent result needs it"
                 yield Garbage(path, stored[path], "table file", why)
-    for folder in sorted(path.parent for path in home.tables.glob("*/*/_delta_log")):
+    for folder in sorted(path.parent for path in home.tables.glob(f"*/*/{LOG}")):
         current = current_files(folder)
         for path in sorted(folder.glob("*.parquet")):
             if path not in needed and path.name not in current:
@@ -108,7 +109,7 @@ def unneeded_files(
                 yield waste(path, "table file", why)
     # A table whose first commit never finished has no log.
     for folder in sorted(path for path in home.tables.glob("*/*") if path.is_dir()):
-        if not (folder / "_delta_log").is_dir():
+        if not (folder / LOG).is_dir():
             for path in sorted(folder.glob("*.parquet")):
                 if path not in needed:
                     yield waste(path, "table file", "it was never part of a version")

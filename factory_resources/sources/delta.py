@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from factory_resources.delta_protocol import LOG
 from factory_resources.errors import SourceError
 from factory_resources.sources.files.delimited_text import TextRules
 from factory_resources.sources.files.discovery import File, expand, fault_of
@@ -137,11 +138,11 @@ def _load_table(root: Path, version: int | None, declared: str) -> "DeltaTable":
     from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError
 
-    if not (root / "_delta_log").is_dir():
+    if not (root / LOG).is_dir():
         problem = "the folder has no Delta log" if root.is_dir() else "there is no such folder"
         raise SourceError(
             f"{declared!r} is not a Delta table: {problem}",
-            remedy="name the folder that contains _delta_log",
+            remedy=f"name the folder that contains {LOG}",
         )
     try:
         newest = DeltaTable(str(root))

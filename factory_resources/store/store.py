@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 from uuid import uuid4
 
+from factory_resources.delta_protocol import LOG
 from factory_resources.errors import SourceError, StorageError
 from factory_resources.file_digest import file_sha256
 from factory_resources.home.home import Home, scratch_prefix, storage_errors
@@ -274,7 +275,7 @@ def note_file(home: Home, table: str) -> Path:
 
 def is_table_file(key: str) -> bool:
     """Whether an object is rows of a table, not its log."""
-    return key.startswith("tables/") and key.endswith(".parquet") and "/_delta_log/" not in key
+    return key.startswith("tables/") and key.endswith(".parquet") and f"/{LOG}/" not in key
 
 
 def _ledger_key(home: Home) -> str:

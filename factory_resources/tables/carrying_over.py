@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from pathlib import Path
 
+from factory_resources.delta_protocol import LOG, newest_commit
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home, storage_errors
 from factory_resources.ledger.ledger import Ledger
@@ -15,8 +16,6 @@ from factory_resources.store.store import (
     note_file,
     shared_store,
 )
-from factory_resources.tables.delta_protocol import newest_commit
-from factory_resources.tables.logged_files import LOG
 from factory_resources.tables.shared_log import catch_up
 
 _FOLDERS = (*(name.rstrip("/") for name in COPIED), "tables")

@@ -12,11 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from factory_resources.durability import sync_path
-from factory_resources.errors import StorageError
-from factory_resources.home.home import Home, storage_errors
-from factory_resources.store.location import uses_store
-from factory_resources.tables.delta_protocol import (
+from factory_resources.delta_protocol import (
+    LOG,
     commit_path,
     declare_features,
     declare_missing_feature,
@@ -25,6 +22,10 @@ from factory_resources.tables.delta_protocol import (
     sync_commits,
     withdraw_commits,
 )
+from factory_resources.durability import sync_path
+from factory_resources.errors import StorageError
+from factory_resources.home.home import Home, storage_errors
+from factory_resources.store.location import uses_store
 from factory_resources.tables.snapshot import Snapshot, fetch
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def _recording(snapshot: Snapshot, folder: Path) -> Iterator[None]:
             f"cannot record version {snapshot.data_version[:12]} ({_reason(error)})",
             where=str(folder),
             remedy="free space or make the folder writable; if another run wrote it, run again; if "
-            "its _delta_log is damaged, restore that from a backup, or move it away and run again",
+            f"its {LOG} is damaged, restore that from a backup, or move it away and run again",
         ) from error
 
 

@@ -7,12 +7,12 @@ import json
 import os
 from pathlib import Path
 
+from factory_resources.delta_protocol import LOG, newest_commit
 from factory_resources.durability import sync_path
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home, storage_errors
 from factory_resources.tables.delta_log import PARTITION, add_action
-from factory_resources.tables.delta_protocol import newest_commit
-from factory_resources.tables.logged_files import LOG, logged_files
+from factory_resources.tables.logged_files import logged_files
 
 _LAST = "_last_checkpoint"
 """The file that names the newest checkpoint of a log."""

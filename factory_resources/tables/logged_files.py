@@ -8,11 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from factory_resources.delta_protocol import LOG, commit_path, newest_commit
 from factory_resources.errors import StorageError
 from factory_resources.file_digest import file_sha256
-from factory_resources.tables.delta_protocol import commit_path, newest_commit
-
-LOG = "_delta_log"
 
 _NEEDED, _PARTITION = ("path", "num_records", "size_bytes"), "partition."
 """Columns that are read of what the log says of a file, and what those of partitions begin with."""

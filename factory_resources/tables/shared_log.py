@@ -9,13 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from factory_resources.delta_protocol import LOG, commit_path, newest_commit, withdraw_commits
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
 from factory_resources.store.client import StoredObject
 from factory_resources.store.copies import COPIED, copy_changed
 from factory_resources.store.store import SharedStore, in_parallel, note_file, shared_store
-from factory_resources.tables.delta_protocol import commit_path, newest_commit, withdraw_commits
-from factory_resources.tables.logged_files import LOG
 
 _LAST = "_last_checkpoint"
 """The file that names the newest checkpoint of a log."""

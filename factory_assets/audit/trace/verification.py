@@ -11,13 +11,14 @@ from factory_assets.audit.erased import erased_files
 from factory_assets.audit.trace.report import SnapshotFile, State
 from factory_assets.ml.artifacts.trained_model import MANIFEST
 from factory_assets.results.record_graph import contradictions
+from factory_resources.delta_protocol import LOG
 from factory_resources.errors import StorageError
 from factory_resources.file_digest import file_sha256
 from factory_resources.home.home import Home
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.store.location import uses_store
 from factory_resources.store.store import ChangedObjectError
-from factory_resources.tables.logged_files import LOG, LoggedFile, logged_files
+from factory_resources.tables.logged_files import LoggedFile, logged_files
 from factory_resources.tables.snapshot import Snapshot, exists, fetch
 from factory_resources.tracking.record import Record
 from factory_resources.tracking.records import entry_of

@@ -16,6 +16,7 @@ from factory_assets.cli.new.reading import (
     require_data_file,
 )
 from factory_assets.cli.new.unread_columns import without_unread_columns
+from factory_resources.delta_protocol import LOG
 from factory_resources.errors import SourceError
 from factory_resources.sources.files.archives import first_bytes
 from factory_resources.sources.files.delimited_text import TextRules, find_layout
@@ -63,7 +64,7 @@ def _require_no_table(folder: Path) -> None:
     Raises:
         SourceError: it is one.
     """
-    if (folder / "_delta_log").is_dir():
+    if (folder / LOG).is_dir():
         raise SourceError(
             "is a Delta table, and only files are drafted",
             where=str(folder),

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from deltalake import DeltaTable
 
+from factory_resources.delta_protocol import commit_path
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
 from factory_resources.sql.engine import sealed
 from factory_resources.tables import delta_log
 from factory_resources.tables.delta_log import publish, repair_log
-from factory_resources.tables.delta_protocol import commit_path
 from factory_resources.tables.log_renewal import renew_log
 from factory_resources.tables.logged_files import current_files, past_versions
 from factory_resources.tables.snapshot import Snapshot

@@ -10,6 +10,7 @@ from threading import Barrier, Thread
 import pytest
 from deltalake import DeltaTable
 
+from factory_resources.delta_protocol import newest_commit
 from factory_resources.errors import StorageError
 from factory_resources.home.home import PROJECT, Home
 from factory_resources.ledger.ledger import Ledger
@@ -19,7 +20,6 @@ from factory_resources.store.location import uses_store
 from factory_resources.store.store import ChangedObjectError, SharedStore, shared_store
 from factory_resources.tables.carrying_over import keep_pipeline, to_home, to_store
 from factory_resources.tables.delta_log import publish
-from factory_resources.tables.delta_protocol import newest_commit
 from factory_resources.tables.logged_files import current_files
 from factory_resources.tables.shared_log import SharedLog, catch_up
 from factory_resources.tables.snapshot import Snapshot, exists, read_arrow

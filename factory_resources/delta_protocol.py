@@ -1,4 +1,4 @@
-"""The features of the Delta protocol that the log of a table declares.
+"""Where the Delta protocol puts the log of a table, and the features that such a log declares.
 
 A time without a zone is such a feature: a log whose columns contain one, but which does not declare
 it, cannot be read by anyone. What a log records belongs in `delta_log`.
@@ -16,6 +16,9 @@ from factory_resources.durability import sync_path
 if TYPE_CHECKING:
     from deltalake import DeltaTable, Schema
 
+
+LOG = "_delta_log"
+"""The folder of the log in that of a table."""
 
 _TYPE, _FEATURE = "timestamp_ntz", "timestampNtz"
 """The type of a time without a zone in a schema, and the feature that it needs."""
@@ -42,7 +45,7 @@ def declare_features(table: "DeltaTable", schema: "Schema") -> None:
 def newest_commit(folder: Path) -> int:
     """Return the number of the newest commit in the log of a table; -1 if there is none."""
     try:
-        names = os.listdir(folder / "_delta_log")
+        names = os.listdir(folder / LOG)
     except FileNotFoundError:
         return -1
     # There may be thousands, and nearly all are commits: 20 digits and this ending.
@@ -51,7 +54,7 @@ def newest_commit(folder: Path) -> int:
 
 
 def commit_path(folder: Path, number: int) -> Path:
-    return folder / "_delta_log" / f"{number:020}.json"
+    return folder / LOG / f"{number:020}.json"
 
 
 def withdraw_commits(folder: Path, before: int) -> None:
@@ -80,7 +83,7 @@ def sync_commits(folder: Path, before: int) -> None:
             sync_path(checkpoint)
             sync_path(path.with_name("_last_checkpoint"))
     if newest > before:
-        sync_path(folder / "_delta_log")
+        sync_path(folder / LOG)
     if before < 0:
         sync_path(folder)
 
