@@ -7,9 +7,10 @@ are. How answers are erased belongs in `factory_resources.prediction_log`.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from factory_assets.data.privacy.sensitive_columns import redact_errors
 from factory_assets.erasure.answer_columns import (
     AnswerContracts,
     AnswerInput,
@@ -17,7 +18,9 @@ from factory_assets.erasure.answer_columns import (
     LoggedCells,
     ProtectedValues,
 )
+from factory_assets.erasure.table_rows import PersonalRows
 from factory_assets.serving.online.warm_engine import as_cell
+from factory_assets.spec import Pipeline
 from factory_resources.erasure.search_terms import search_terms
 from factory_resources.erasure.values import Value
 from factory_resources.errors import ExpressionError
@@ -55,6 +58,33 @@ class MatchingRequests:
     """Columns of the expression with values that nobody can compare."""
     compared: bool = False
     """Whether there was a request."""
+
+
+def answers_of_person(
+    pipeline: Pipeline,
+    where: str,
+    rows: PersonalRows,
+    values: Mapping[str, Collection[Value]],
+    known: KnownValues,
+    home: Home,
+) -> MatchingRequests:
+    """Return the requests of a pipeline that match the expression, or have values of the person.
+
+    They miss columns only where the person may have asked: in pipelines that have their rows, or
+    in all with answers if no table has any.
+
+    Args:
+        values: those that no row of anybody else has, by pipeline.
+        known: see `matching_requests`, also for errors.
+    """
+    name, had = pipeline.name, {file.pipeline for file in rows.positions}
+    with redact_errors(pipeline):
+        found = matching_requests(home, name, where, known)
+    requests = {*found.requests, *requests_with(home, name, values.get(name, ()))}
+    # Without a model there are no answers that could lack a column.
+    may_miss = pipeline.spec.train and (name in had or (found.compared and not had))
+    missing = found.missing if may_miss else ()
+    return replace(found, requests=tuple(sorted(requests)), missing=missing)
 
 
 def matching_requests(

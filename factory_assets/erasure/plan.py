@@ -5,7 +5,8 @@ How it is told belongs in `preview`; taking it away, in `steps`.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -134,7 +135,7 @@ class ErasurePlan:
     @property
     def searched(self) -> set[Value]:
         """The values by which the person is found."""
-        return {value for some in self.values.values() for value in some}
+        return {*chain(*self.values.values())}
 
     @property
     def is_empty(self) -> bool:
@@ -142,7 +143,7 @@ class ErasurePlan:
 
 
 def make_plan(
-    where: str, pipelines: Sequence[Pipeline], home: Home, scratch: Path, names: Iterable[str] = ()
+    where: str, pipelines: Sequence[Pipeline], home: Home, scratch: Path, names: Sequence[str] = ()
 ) -> ErasurePlan:
     """Find everything that the home has of a person.
 
@@ -155,21 +156,10 @@ def make_plan(
         UnknownNameError: no table has its columns, or one of the pipelines has no table.
         StorageError: a record or a table is damaged.
     """
-    from factory_assets.erasure.answers import matching_requests, requests_with
+    from factory_assets.erasure.answers import answers_of_person
 
-    graph = RecordGraph.of(home)
-    wanted = set(names) or None
-    every = stored_files(home)
-    files = [file for file in every if wanted is None or file.pipeline in wanted]
-    known = {file.pipeline for file in every}
-    if not known:
-        raise UnknownNameError(
-            "there is no table", where=str(home.path), remedy="run a pipeline first"
-        )
-    if unknown := sorted((wanted or set()) - known):
-        raise UnknownNameError(
-            f"no pipeline {unknown[0]!r} has tables", remedy=suggest(unknown[0], known)
-        )
+    graph, every = RecordGraph.of(home), stored_files(home)
+    files = _named_files(every, names, home)
     with opened(every, scratch) as connection:
         require_expression(connection, files, where)
         with redact_errors(*pipelines):
@@ -180,44 +170,53 @@ def make_plan(
             (file.table, file.sha256): rules_at(connection, file, places)
             for file, places in rows.positions.items()
         }
-    had, lacking = {file.pipeline for file in rows.positions}, _lacking(files, where)
-    answers, unasked, hidden = {}, {}, {}
-    for pipeline in pipelines:
-        if wanted and pipeline.name not in wanted:
-            continue
-        with redact_errors(pipeline):
-            found = matching_requests(home, pipeline.name, where, matched)
-        if found.hidden:
-            hidden[pipeline.name] = found.hidden
-        others = requests_with(home, pipeline.name, values.own.get(pipeline.name, ()))
-        answers[pipeline.name] = tuple(sorted({*found.requests, *others}))
-        # Without a model there are no answers that could lack a column.
-        if pipeline.spec.train and (pipeline.name in had or (found.compared and not had)):
-            unasked[pipeline.name] = found.missing
-    plan = ErasurePlan(
+    found = {
+        pipeline.name: answers_of_person(pipeline, where, rows, values.own, matched, home)
+        for pipeline in pipelines
+        if not names or pipeline.name in names
+    }
+    held = frozenset(_held(home, {*chain(*values.own.values())}))
+    lacking = _lacking(files, where)
+    return ErasurePlan(
         where=where,
         paths=frozenset(table_paths(home)),
         rows=rows,
         rules=rules,
         sources=tuple(_sources(graph, rows)),
         tables=_tables(graph, rows),
-        versions=tuple(_versions(graph, rows, home)),
-        held=frozenset(),
+        versions=tuple(_versions(graph, rows, held, home)),
+        held=held,
         values=values.own,
         not_searched=values.short,
         matched=matched,
-        answers={name: ids for name, ids in answers.items() if ids},
-        answered_rows={name: _rows_of(ids, home) for name, ids in answers.items() if ids},
-        unasked={name: columns for name, columns in unasked.items() if columns},
+        answers={name: one.requests for name, one in found.items() if one.requests},
+        answered_rows={
+            name: _rows_of(one.requests, home) for name, one in found.items() if one.requests
+        },
+        unasked={name: one.missing for name, one in found.items() if one.missing},
         partitions=emptied_partitions(graph, rows),
         emptied=tuple(emptied_files(graph, rows)),
         backups=tuple(_backups(home)),
         joined=_joined(graph, rows, lacking),
         alike=_alike(values, lacking),
-        hidden=hidden,
+        hidden={name: one.hidden for name, one in found.items() if one.hidden},
     )
-    held = frozenset(_held(home, plan.searched))
-    return replace(plan, held=held, versions=tuple(_remembering(plan.versions, held, home)))
+
+
+def _named_files(
+    every: Sequence[StoredTableFile], names: Sequence[str], home: Home
+) -> list[StoredTableFile]:
+    """Return the files of the named pipelines, or all if none is named."""
+    known = {file.pipeline for file in every}
+    if not known:
+        raise UnknownNameError(
+            "there is no table", where=str(home.path), remedy="run a pipeline first"
+        )
+    if unknown := sorted({*names} - known):
+        raise UnknownNameError(
+            f"no pipeline {unknown[0]!r} has tables", remedy=suggest(unknown[0], known)
+        )
+    return [file for file in every if not names or file.pipeline in names]
 
 
 def _matched(
@@ -275,7 +274,9 @@ def _counter(rows: PersonalRows) -> Callable[[Snapshot], int]:
     return lambda one: sum(counts.get((one.table, file.sha256), 0) for file in one.files)
 
 
-def _versions(graph: RecordGraph, rows: PersonalRows, home: Home) -> Iterator[LearnedVersion]:
+def _versions(
+    graph: RecordGraph, rows: PersonalRows, held: frozenset[str], home: Home
+) -> Iterator[LearnedVersion]:
     of_person, registry = _counter(rows), Registry(home)
     for record in graph.records:
         if record.stage != "train":
@@ -295,7 +296,7 @@ def _versions(graph: RecordGraph, rows: PersonalRows, home: Home) -> Iterator[Le
                     judged,
                     split.train.rows + split.validation.rows,
                     registry.serving(candidate.model) == candidate.version,
-                    remembers=False,
+                    _remembers(candidate, held, registry),
                 )
 
 
@@ -312,15 +313,11 @@ def _held(home: Home, values: Iterable[Value]) -> Iterator[str]:
                 yield from (str(one.relative_to(home.path)) for one in together)
 
 
-def _remembering(
-    versions: Iterable[LearnedVersion], held: frozenset[str], home: Home
-) -> Iterator[LearnedVersion]:
-    registry = Registry(home)
-    for one in versions:
-        version = registry.version(one.pipeline, one.version)
-        folders = [version.files, registry.run_files(one.pipeline, version.run_id)]
-        own = [f"{folder.relative_to(home.path)}/" for folder in folders]
-        yield replace(one, remembers=any(path.startswith(tuple(own)) for path in held))
+def _remembers(candidate: Candidate, held: Iterable[str], registry: Registry) -> bool:
+    version = registry.version(candidate.model, candidate.version)
+    folders = [version.files, registry.run_files(candidate.model, version.run_id)]
+    own = [f"{folder.relative_to(registry.home.path)}/" for folder in folders]
+    return any(path.startswith(tuple(own)) for path in held)
 
 
 def _rows_of(requests: Iterable[str], home: Home) -> int:

@@ -4,9 +4,10 @@ Before that, files without the rows are written where nothing names them, and th
 out as they will be. What the entry says is then done in `steps`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import chain
 from typing import Literal
 from uuid import uuid4
 
@@ -36,6 +37,7 @@ from factory_resources.erasure.manifest import (
 )
 from factory_resources.erasure.search_terms import search_terms
 from factory_resources.errors import StorageError
+from factory_resources.file_digest import file_sha256
 from factory_resources.home.home import Home, storage_errors
 from factory_resources.ledger.entries import Kind, StageComputed
 from factory_resources.ledger.erasure_entries import ErasureListed
@@ -73,33 +75,10 @@ def stage(plan: ErasurePlan, champions: Champions, home: Home) -> StagedErasure:
         if record.pipeline in plan.pipelines:
             _require_entered(record, home)
     files = _rewritten_files(plan, home)
-    by_table = {(one.table, one.sha256): new for one, new in files.items()}
-    terms = {name: search_terms(plan.values.get(name, frozenset())) for name in plan.pipelines}
-    blot = {name: Blotter(one) for name, one in terms.items()}
-    erased = {source: len(rows) for source, rows in plan.rows.sources.items()}
-    contents: dict[str, str] = {}
-    records: dict[str, RewrittenRecord] = {}
-    entries: list[Kind] = []
-    gone: list[str] = []
-    changes = TableChanges(by_table, plan.rules, erased).with_snapshots(graph.records)
-    affected = {*plan.pipelines, *(file.pipeline for file in files)}
-    for record in graph.records:
-        if record.pipeline not in affected:
-            # It has read the same sources, and keeps what it read.
-            continue
-        if is_of(record, plan.partitions):
-            gone.append(record.name)
-            continue
-        blotter = blot.get(record.pipeline, lambda value: value)
-        new = rewritten(record, changes, blotter)
-        if new is record:
-            continue
-        content = new.model_dump_json(indent=1)
-        was = sha256((home.path / record.name).read_bytes()).hexdigest()
-        now = sha256(content.encode()).hexdigest()
-        contents[record.name] = content
-        records[record.name] = RewrittenRecord(was=was, now=now)
-        entries += entries_of(new, now)
+    changed = dict(_changed_records(plan, graph, files))
+    contents = {name: record.model_dump_json(indent=1) for name, record in changed.items()}
+    now = {name: sha256(content.encode()).hexdigest() for name, content in contents.items()}
+    gone = [record.name for record in graph.records if is_of(record, plan.partitions)]
     manifest = ErasureManifest(
         id=str(uuid4()),
         sources={source: tuple(sorted(rows)) for source, rows in plan.rows.sources.items()},
@@ -112,7 +91,10 @@ def stage(plan: ErasurePlan, champions: Champions, home: Home) -> StagedErasure:
             )
             for one, new in files.items()
         },
-        records=records,
+        records={
+            name: RewrittenRecord(was=file_sha256(home.path / name), now=digest)
+            for name, digest in now.items()
+        },
         removed=tuple(sorted([*plan.held, *gone])),
     )
     intent = ErasureIntent(
@@ -124,12 +106,32 @@ def stage(plan: ErasurePlan, champions: Champions, home: Home) -> StagedErasure:
         not_searched=plan.not_searched,
         matched=stored_matches(plan.matched),
     )
-    return StagedErasure(intent, plan.rows.count, tuple(entries))
+    entries = (entries_of(record, now[name]) for name, record in changed.items())
+    return StagedErasure(intent, plan.rows.count, tuple(chain.from_iterable(entries)))
+
+
+def _changed_records(
+    plan: ErasurePlan, graph: RecordGraph, files: Mapping[StoredTableFile, TableFile]
+) -> Iterator[tuple[str, Record]]:
+    """Yield the records as they will be, by their names; others stay, or go with a partition."""
+    by_table = {(one.table, one.sha256): new for one, new in files.items()}
+    erased = {source: len(rows) for source, rows in plan.rows.sources.items()}
+    changes = TableChanges(by_table, plan.rules, erased).with_snapshots(graph.records)
+    blotters = {
+        name: Blotter(search_terms(plan.values.get(name, frozenset()))) for name in plan.pipelines
+    }
+    # Other pipelines have read the same sources, and keep what they read.
+    affected = {*plan.pipelines, *(file.pipeline for file in files)}
+    for record in graph.records:
+        if record.pipeline in affected and not is_of(record, plan.partitions):
+            new = rewritten(record, changes, blotters.get(record.pipeline, lambda value: value))
+            if new is not record:
+                yield record.name, new
 
 
 def _require_entered(record: Record, home: Home) -> None:
     """Require that a record is as it was entered: its next entry would hide what was changed."""
-    digest = sha256((home.path / record.name).read_bytes()).hexdigest()
+    digest = file_sha256(home.path / record.name)
     entered = Ledger(home).latest(StageComputed, StageComputed.subject_of(record=record.name))
     if entered and entered[1].sha256 != digest:
         raise StorageError(
