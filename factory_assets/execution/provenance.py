@@ -12,7 +12,6 @@ import platform
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import Literal
 
 from pydantic import ValidationError
 
@@ -86,9 +85,6 @@ class Provenance(StageResult):
     rows: TrainingSnapshots
     environment: Environment
     end: Ended
-
-
-Part = Literal["declaration", "rows", "environment", "end"]
 
 
 def store_provenance(
