@@ -20,38 +20,20 @@ from factory_resources.ledger.keys import LogKey
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.tracking.records import Records
 from tests.disks import small_disk
-from tests.pipelines import APPLES, declare, enter, write_apples
+from tests.served_apples import enter_served
 
 pytestmark = pytest.mark.slow
 
 WITNESS = "auditor.example/w1"
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a pipeline whose version 1 serves, its home, and an auditor's folder."""
-    root = tmp_path_factory.mktemp("made")
-    write_apples_in(root / "defs" / "apples")
-    with pytest.MonkeyPatch.context() as patch:
-        enter(root, patch)
-        assert factory("run", "apples").exit_code == 0
+    root = enter_served(tmp_path / "root", monkeypatch)
     (root / "auditor").mkdir()
     shutil.copy(factory_verify.__file__, root / "auditor" / "factory_verify.py")
     return root
-
-
-def write_apples_in(folder: Path) -> None:
-    folder.mkdir(parents=True)
-    write_apples(folder)
-    declare(folder, APPLES)
-
-
-@pytest.fixture
-def root(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    copied = tmp_path / "root"
-    shutil.copytree(made, copied)
-    enter(copied, monkeypatch)
-    return copied
 
 
 def factory(*arguments: str | Path) -> Result:

@@ -18,7 +18,7 @@ from factory_resources.tracking.registry import Registry
 from tests.commands import forked
 from tests.ledger import problems
 from tests.long_run import in_long
-from tests.pipelines import APPLES, declare, enter, write_apples
+from tests.served_apples import enter_served
 
 pytestmark = pytest.mark.slow
 
@@ -38,31 +38,14 @@ REGISTRY = {"explain", "trace", "predict", "reproduce", "gc", "run"}
 Damage = Callable[[Path], None]
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a pipeline, and a home in which it has run."""
-    root = tmp_path_factory.mktemp("whole")
-    declare(root / "defs" / "apples", APPLES)
-    write_apples(root / "defs" / "apples")
-    with pytest.MonkeyPatch.context() as patch:
-        _enter(root, patch)
-        assert _factory("run", "apples").exit_code == 0
-    return root
-
-
 @pytest.fixture
-def copy(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
-    """A copy of that home, prepared at its new place."""
-    shutil.copytree(whole, tmp_path / "copy")
-    _enter(tmp_path / "copy", monkeypatch)
-    home = Home(tmp_path / "copy" / "home")
+def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """A home in which a pipeline has run; the working folder is that of its declaration."""
+    root = enter_served(tmp_path / "copy", monkeypatch)
+    monkeypatch.chdir(root / "defs" / "apples")
+    home = Home(root / "home")
     prepare(home)
     return home
-
-
-def _enter(root: Path, patch: pytest.MonkeyPatch) -> None:
-    enter(root, patch)
-    patch.chdir(root / "defs" / "apples")
 
 
 def _factory(*arguments: str) -> Result:
@@ -295,9 +278,8 @@ def test_a_ledger_that_is_gone_is_told_as_gone(copy: Home, arguments: tuple[str,
 
 @pytest.mark.parametrize("form", ["md", "json"])
 def test_the_dossier_of_a_home_that_does_not_exist_makes_none(
-    whole: Path, tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch
+    copy: Home, tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _enter(whole, monkeypatch)
     monkeypatch.setenv("FACTORY_HOME", str(tmp_path / "typo"))
     result = _factory("dossier", "apples@1", "--format", form)
     told = "nothing has run in this home yet"

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from factory_assets.cli.main import main
-from tests.pipelines import APPLES, declare, enter, write_apples
+from tests.served_apples import enter_served
 
 pytestmark = pytest.mark.slow
 
@@ -21,12 +21,7 @@ def _factory(*words: object) -> Result:
 @pytest.fixture
 def apples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the folder of a pipeline that has a champion."""
-    folder = tmp_path / "defs" / "apples"
-    write_apples(folder)
-    declare(folder, APPLES)
-    enter(tmp_path, monkeypatch)
-    _factory("run", "apples")
-    return folder
+    return enter_served(tmp_path, monkeypatch) / "defs" / "apples"
 
 
 def test_rows_without_a_prediction_are_counted_on_standard_error(

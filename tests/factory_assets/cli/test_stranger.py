@@ -13,13 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
-from factory_assets.cli.run import run
-from factory_assets.cli.shared import RunSelection
 from factory_resources.ledger import factory_verify
 from tests.long_run import in_long
-from tests.pipelines import APPLES, declare, enter, write_apples
+from tests.served_apples import enter_served
 
 pytestmark = pytest.mark.slow
 
@@ -96,20 +93,10 @@ def machine() -> Iterator[Path]:
         yield folder
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home in which a champion serves."""
-    root = tmp_path_factory.mktemp("made")
-    write_apples(root / "defs" / "apples")
-    declare(root / "defs" / "apples", APPLES)
-    with pytest.MonkeyPatch.context() as patch:
-        enter(root, patch)
-        run(RunSelection(["apples"]), Console(quiet=True))
-    return root / "home"
-
-
 @pytest.fixture
-def stranger(machine: Path, made: Path) -> Iterator[Stranger]:
+def stranger(machine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stranger]:
+    """The machine with a copy of a home in which a champion serves."""
+    made = enter_served(tmp_path, monkeypatch) / "home"
     copy = machine / "copy"
     shutil.copytree(made, copy, ignore=shutil.ignore_patterns("secrets"))
     for path in (copy, *copy.rglob("*")):

@@ -4,7 +4,6 @@ import copy
 import io
 import json
 import os
-import shutil
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,6 +36,7 @@ from tests.ledger import problems
 from tests.long_run import in_long
 from tests.pipelines import APPLES, declare, enter, write_apples
 from tests.postgres import Postgres
+from tests.served_apples import enter_served
 
 pytestmark = pytest.mark.slow
 _RECORDS = "factory_resources.tracking.records.Records"
@@ -64,26 +64,9 @@ def _run_until_killed(method: str, when: str) -> None:
     main(["run", "apples"])
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a pipeline whose version 1 serves, and its home."""
-    root = tmp_path_factory.mktemp("made")
-    (root / "defs" / "apples").mkdir(parents=True)
-    write_apples(root / "defs" / "apples")
-    declare(root / "defs" / "apples", APPLES)
-    with pytest.MonkeyPatch.context() as patch:
-        enter(root, patch)
-        run(RunSelection(["apples"]), Console(quiet=True))
-    return root
-
-
 @pytest.fixture
-def root(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of it, which the environment names."""
-    copied = tmp_path / "root"
-    shutil.copytree(made, copied)
-    enter(copied, monkeypatch)
-    return copied
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    return enter_served(tmp_path / "root", monkeypatch)
 
 
 def _run(root: Path) -> str:

@@ -28,6 +28,7 @@ from factory_resources.instance import prepare
 from factory_resources.tracking.registry import Registry
 from tests.commands import forked_command
 from tests.pipelines import APPLES, declare, enter, write_apples
+from tests.served_apples import enter_served
 
 pytestmark = pytest.mark.slow
 
@@ -41,28 +42,13 @@ assert (heavy := sorted({{*{_HEAVY}}} & sys.modules.keys())) == [], heavy
 """
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a pipeline that has run once, and its home."""
-    root = tmp_path_factory.mktemp("made")
-    (root / "defs" / "apples").mkdir(parents=True)
-    write_apples(root / "defs" / "apples")
-    declare(root / "defs" / "apples", APPLES)
-    with pytest.MonkeyPatch.context() as patch:
-        enter(root, patch)
-        run(RunSelection(["apples"]), Console(quiet=True))
-    return root
-
-
 @pytest.fixture
-def root(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the folder, which the environment names."""
-    copied = tmp_path / "root"
-    shutil.copytree(made, copied)
-    enter(copied, monkeypatch)
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a pipeline that has run once, and its home; the environment names it."""
+    root = enter_served(tmp_path / "root", monkeypatch)
     # Addresses in the databases follow the home.
-    prepare(Home(copied / "home"))
-    return copied
+    prepare(Home(root / "home"))
+    return root
 
 
 def _command(*arguments: str) -> str:
