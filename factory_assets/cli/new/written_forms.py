@@ -218,7 +218,7 @@ def _dates() -> Iterator[WrittenForm]:
 
 
 def _periods() -> Iterator[WrittenForm]:
-    """Return weeks and quarters, which are read as their first day, and the days of Excel."""
+    """Yield weeks and quarters, which are read as their first day, and the days of Excel."""
     year = _PARTS["%Y"]
     number = "lpad(regexp_extract({}, 'W ?([0-9]{1,2})', 1), 2, '0')"
     monday = f"CAST(try_strptime({_YEAR_OF} || '-W' || {number} || '-1', '%G-W%V-%u') AS DATE)"
@@ -235,7 +235,7 @@ def _periods() -> Iterator[WrittenForm]:
 
 
 def _times() -> Iterator[WrittenForm]:
-    """Return the forms with a time of the day or a duration, whose texts all contain `CLOCK`."""
+    """Yield the forms with a time of the day or a duration, whose texts all contain `CLOCK`."""
     hours = "date_part('epoch', TRY_CAST({} AS TIME)) / 3600"
     yield WrittenForm("float64", hours, "([01]?[0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?", unit="h")
     for clock in ("%I:%M %p", "%I:%M:%S %p"):

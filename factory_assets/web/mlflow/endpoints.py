@@ -47,7 +47,7 @@ class Endpoint:
 
 
 def _each(access: Access, base: str, lines: str) -> Iterator[Endpoint]:
-    """Return the endpoints of lines such as `GET runs/get runs/other`."""
+    """Yield the endpoints of lines such as `GET runs/get runs/other`."""
     for method, *routes in map(str.split, lines.strip().splitlines()):
         for route in routes:
             yield Endpoint(method, f"{base}/{route}", access)

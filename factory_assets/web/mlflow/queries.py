@@ -48,7 +48,7 @@ def checked_query(body: bytes) -> bytes:
 
 
 def _root_fields(document: DocumentNode) -> Iterator[str]:
-    """Return what the operations ask for; what is no plain field of a query, by its kind."""
+    """Yield what the operations ask for; what is no plain field of a query, by its kind."""
     from graphql import FieldNode, FragmentDefinitionNode, OperationDefinitionNode, OperationType
 
     for definition in document.definitions:
