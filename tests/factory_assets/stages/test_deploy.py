@@ -1,7 +1,6 @@
 """Only the very candidate that passed, computing what was judged, becomes champion."""
 
 import os
-import shutil
 import subprocess
 import sys
 from hashlib import sha256
@@ -26,7 +25,15 @@ from factory_resources.errors import ModelError, RefusedError, StorageError
 from factory_resources.home.home import PROJECT, Home
 from factory_resources.tables.snapshot import read_arrow
 from factory_resources.tracking.registry import Registry
-from tests.factory_assets.ml.models.cases import KINDS, keep, parts, pipeline, serve, verdict
+from tests.factory_assets.ml.models.cases import (
+    KINDS,
+    home_with_registry,
+    keep,
+    parts,
+    pipeline,
+    serve,
+    verdict,
+)
 from tests.long_run import in_long
 
 pytestmark = pytest.mark.slow
@@ -59,20 +66,9 @@ class Factory:
         return Registry(self.home).champion("p")
 
 
-@pytest.fixture(scope="module")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """MLflow's tables, made once: that takes longer than all else here."""
-    first = Home(tmp_path_factory.mktemp("database"))
-    Registry(first).initialise()
-    return first.mlflow_database
-
-
 @pytest.fixture
-def home(tmp_path: Path, empty_database: Path) -> Home:
-    made = Home(tmp_path / "home")
-    made.require_writable()
-    shutil.copy(empty_database, made.mlflow_database)
-    return made
+def home(tmp_path: Path) -> Home:
+    return home_with_registry(tmp_path / "home")
 
 
 @pytest.fixture

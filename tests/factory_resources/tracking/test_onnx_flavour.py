@@ -1,7 +1,6 @@
 """MLflow opens a deployed version by itself, and computes what the factory serves."""
 
 import json
-import shutil
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -25,6 +24,7 @@ from tests.factory_assets.ml.features.test_texts import noted, tiny
 from tests.factory_assets.ml.models.cases import (
     KINDS,
     SEQUENCES,
+    home_with_registry,
     keep,
     pipeline,
     rows,
@@ -36,20 +36,9 @@ from tests.factory_assets.ml.models.cases import (
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """MLflow's tables, made once: that takes longer than all else here."""
-    first = Home(tmp_path_factory.mktemp("database"))
-    Registry(first).initialise()
-    return first.mlflow_database
-
-
 @pytest.fixture
-def home(tmp_path: Path, empty_database: Path) -> Home:
-    made = Home(tmp_path / "home")
-    made.require_writable()
-    shutil.copy(empty_database, made.mlflow_database)
-    return made
+def home(tmp_path: Path) -> Home:
+    return home_with_registry(tmp_path / "home")
 
 
 NOW = np.datetime64("2025-03-30T12:00:00")

@@ -17,6 +17,7 @@ from factory_assets.stages.deploy import deploy
 from factory_resources.home.home import Home
 from factory_resources.tables.snapshot import Snapshot, TableFile, read_arrow
 from factory_resources.tracking.registry import Registry
+from tests.shared_homes import made_once
 
 TASKS = ("binary", "multiclass", "regression")
 
@@ -41,6 +42,18 @@ SEQUENCES: dict[str, dict[str, Any]] = {
     | {"batch_size": 64, "learning_rate": 0.02, "dropout": 0.0}
     for kind in ("gru", "tcn", "transformer")
 }
+
+
+def home_with_registry(root: Path) -> Home:
+    """Return a home with MLflow's tables, made once: that takes longer than what is tested."""
+    made_once("registry", root, _make_registry)
+    return Home(root)
+
+
+def _make_registry(root: Path) -> None:
+    home = Home(root)
+    home.require_writable()
+    Registry(home).initialise()
 
 
 def pipeline(folder: Path, model: dict[str, Any], **train: Any) -> Pipeline:

@@ -18,21 +18,11 @@ from factory_resources.ledger.access_entries import AccessRefused, ActionTaken
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.tracking.registry import Registry
 from factory_resources.tracking.run import Signature, open_run
+from tests.serving import Reply
 
 PREFIX = "/mlflow"
 SESSION = "a" * 64
 V2 = f"{PREFIX}/ajax-api/2.0/mlflow"
-
-
-@dataclass(frozen=True)
-class Answer:
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
 
 
 @dataclass(frozen=True)
@@ -59,7 +49,7 @@ class MlflowSite:
         query: str = "",
         body: object = b"",
         headers: dict[str, str] | None = None,
-    ) -> Answer:
+    ) -> Reply:
         """Ask as a server does: with a decoded path, and nothing made tidy on the way."""
         sent = body if isinstance(body, bytes) else json.dumps(body).encode()
         given = {"host": "127.0.0.1", "content-type": "application/json", **(headers or {})}
@@ -97,7 +87,7 @@ def _entries(home: Home, kind: Any) -> list[Any]:
     return [kind.model_validate_json(body) for body in bodies]
 
 
-async def _answer(app: MlflowApp, scope: dict[str, Any], body: bytes) -> Answer:
+async def _answer(app: MlflowApp, scope: dict[str, Any], body: bytes) -> Reply:
     waiting = [{"type": "http.request", "body": body, "more_body": False}]
     sent: list[Any] = []
 
@@ -109,7 +99,7 @@ async def _answer(app: MlflowApp, scope: dict[str, Any], body: bytes) -> Answer:
 
     await app(scope, receive, send)
     headers = {k.decode().lower(): v.decode() for k, v in sent[0]["headers"]}
-    return Answer(
+    return Reply(
         sent[0]["status"], headers, b"".join(message.get("body", b"") for message in sent[1:])
     )
 

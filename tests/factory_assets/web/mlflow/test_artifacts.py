@@ -6,10 +6,11 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests.factory_assets.web.mlflow.conftest import PREFIX, V2, Answer, MlflowSite
+from tests.factory_assets.web.mlflow.conftest import PREFIX, V2, MlflowSite
+from tests.serving import Reply
 
 
-def of_run(factory: MlflowSite, path: str, route: str = f"{PREFIX}/get-artifact") -> Answer:
+def of_run(factory: MlflowSite, path: str, route: str = f"{PREFIX}/get-artifact") -> Reply:
     query = urlencode({"run_id": factory.run_id, "path": path})
     return factory.ask("GET", route, query=query, role="auditor")
 

@@ -12,13 +12,8 @@ from hashlib import sha256
 from pathlib import Path
 from uuid import UUID
 
-import jsonschema
 import pytest
-from click.testing import CliRunner
 
-from factory_assets.audit.trace.answer.report import AnswerTrace
-from factory_assets.cli.main import main
-from factory_assets.cli.schema import output_schema_text
 from factory_assets.serving.edge import score as program
 from factory_resources.home.home import Home
 from factory_resources.ledger import factory_verify
@@ -26,6 +21,7 @@ from factory_resources.ledger.ledger import Ledger
 from factory_resources.ledger.prediction_entries import PredictionsLogged
 from factory_resources.prediction_log.proofs import with_entry
 from tests.approvals import Factory, declare_factory
+from tests.factory_assets.audit.trace.answer.traces import call, traced
 from tests.pipelines import enter
 
 pytestmark = pytest.mark.slow
@@ -101,18 +97,6 @@ def _no_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.chdir(tmp_path)
     yield
     assert not (tmp_path / "none").exists()
-
-
-def call(*arguments: object) -> tuple[int, str]:
-    done = CliRunner().invoke(main, ["trace", *map(str, arguments)])
-    return done.exit_code, done.output
-
-
-def traced(*arguments: object, code: int = 0) -> AnswerTrace:
-    ended, text = call(*arguments, "--json")
-    assert ended == code, text
-    jsonschema.validate(json.loads(text), json.loads(output_schema_text(AnswerTrace)))
-    return AnswerTrace.model_validate_json(text)
 
 
 def test_a_proven_answer_is_traced_by_the_evidence_alone(handed: Handed) -> None:

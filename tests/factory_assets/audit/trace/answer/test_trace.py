@@ -17,12 +17,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
-from click.testing import CliRunner
 
 from factory_assets.audit.trace.answer.report import AnswerTrace
-from factory_assets.cli.main import main
 from factory_assets.cli.schema import output_schema_text
 from factory_assets.cli.wrapping import WIDTH
 from factory_assets.results.base import digest
@@ -34,6 +31,7 @@ from factory_resources.prediction_log.prediction_log import PredictionLog
 from factory_resources.prediction_log.record import encode
 from factory_resources.tracking.records import Records
 from tests.approvals import Factory, copy_factory, declare_factory
+from tests.factory_assets.audit.trace.answer.traces import call, traced
 from tests.pipelines import enter
 
 pytestmark = pytest.mark.slow
@@ -79,18 +77,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Answered]:
 @pytest.fixture
 def copied(made: Answered, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Answered:
     return Answered(copy_factory(made.factory, tmp_path / "root", monkeypatch), made.ids)
-
-
-def call(*arguments: object) -> tuple[int, str]:
-    done = CliRunner().invoke(main, ["trace", *map(str, arguments)])
-    return done.exit_code, done.output
-
-
-def traced(*arguments: object, code: int = 0) -> AnswerTrace:
-    ended, text = call(*arguments, "--json")
-    assert ended == code, text
-    jsonschema.validate(json.loads(text), json.loads(output_schema_text(AnswerTrace)))
-    return AnswerTrace.model_validate_json(text)
 
 
 def test_an_answer_is_traced_to_everything_behind_it(made: Answered) -> None:
