@@ -4,7 +4,7 @@ What stands beside numbers belongs in `units`, which columns are tested in `colu
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -151,6 +151,11 @@ class WrittenForm:
         swapped = re.sub("%[md]", lambda part: {"%m": "%d", "%d": "%m"}[part[0]], self.layout)
         return other.layout == swapped != self.layout
 
+    def may_fit(self, texts: Collection[str]) -> bool:
+        """Whether some texts of a group do not tell that `fits` is false for it."""
+        # Numbers are read of amounts, without what stands beside them.
+        return self.type == "float64" or all(re.fullmatch(self.pattern, text) for text in texts)
+
     def fits(self) -> str:
         """Return SQL for whether it reads all texts of a group: `text`, or `amount` without unit.
 
@@ -175,8 +180,7 @@ def written_forms(*, clocks: bool) -> tuple[WrittenForm, ...]:
     """Return the forms in the order in which they are preferred, `ENGLISH` and `GERMAN` first.
 
     Args:
-        clocks: whether with times of the day: most forms have one, and to test them all takes
-            longer than the rest of a draft of a small file.
+        clocks: whether with times of the day, which most forms have.
     """
     others = (_number(group, ".") for group in ("'", "\u2019"))
     blanks = (_number(group, point) for group in (" ", "\u00a0", "\u202f") for point in ",.")
