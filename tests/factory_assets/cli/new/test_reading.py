@@ -246,15 +246,25 @@ def test_files_put_one_behind_another_have_the_types_of_their_rows(tmp_path: Pat
 
 
 def test_of_many_columns_all_tell_whether_a_row_repeats_the_header(tmp_path: Path) -> None:
-    names = [f"gene{number}" for number in range(120)]
-    rows = [[str(number + row) for number in range(120)] for row in range(30)]
+    # More than those that are looked at first.
+    names = [f"gene{number}" for number in range(12)]
+    rows = [[str(number + row) for number in range(12)] for row in range(30)]
     alike = [*names[:-1], "9"]
     lines = [names, *rows[:10], names, *rows[10:20], alike, *rows[20:]]
     (tmp_path / "genes.csv").write_text("".join(f"{','.join(line)}\n" for line in lines))
     table = profile(tmp_path / "genes.csv")
     assert (table.headers, table.rows) == (1, 31)
-    last = {column.source: column for column in table.columns}["gene119"]
-    assert (last.low, last.high, last.distinct) == (9, 148, 31)
+    last = {column.source: column for column in table.columns}["gene11"]
+    assert (last.low, last.high, last.distinct) == (9, 40, 31)
+
+
+def test_columns_are_described_however_many_they_are(tmp_path: Path) -> None:
+    # More than are described together.
+    lines = [[f"gene{number}" for number in range(120)]]
+    lines += [[str(number + row) for number in range(120)] for row in range(30)]
+    (tmp_path / "genes.csv").write_text("".join(f"{','.join(line)}\n" for line in lines))
+    ends = {c.source: (c.low, c.high, c.distinct) for c in profile(tmp_path / "genes.csv").columns}
+    assert (ends["gene0"], ends["gene119"]) == ((0, 29, 30), (119, 148, 30))
 
 
 @pytest.mark.parametrize(
