@@ -67,6 +67,7 @@ def _model(trained: CitedDocument) -> Iterator[FactTable]:
             (f"{role} {int(i) + 1}", trained.at("value", field, i))
             for role, field in (
                 ("numeric input", "numeric"),
+                ("date or time", "times"),
                 ("category", "categorical"),
                 ("class", "classes"),
             )

@@ -1,10 +1,13 @@
 """Facts about a version among others: chain, difference, people's decisions, interface."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from factory_assets.audit.dossier.cited import (
     Cell,
     CitedDocument,
+    CitedValue,
     FactTable,
     Step,
     cell_value,
@@ -14,7 +17,10 @@ from factory_assets.audit.dossier.cited import (
 )
 from factory_assets.audit.dossier.cited_home import VersionDocuments, version_documents
 from factory_assets.audit.dossier.damage import DamagedFile
+from factory_assets.data.transforms.narrowing import needed_columns
 from factory_assets.results.stages import STAGES
+from factory_assets.spec import Clean, Column, Ingest, PipelineSpec
+from factory_assets.spec.base import STORED
 from factory_resources.ledger.entries import (
     CandidateDecided,
     ChampionMade,
@@ -31,7 +37,7 @@ def version_facts(documents: VersionDocuments) -> Iterator[FactTable]:
     yield from _version_chain(documents)
     yield from _version_difference(documents)
     yield from _approvals(documents)
-    yield from _interface(documents)
+    yield from interface_facts(documents)
 
 
 def _version_chain(documents: VersionDocuments) -> Iterator[FactTable]:
@@ -188,25 +194,21 @@ def _approvals(documents: VersionDocuments) -> Iterator[FactTable]:
     )
 
 
-def _interface(documents: VersionDocuments) -> Iterator[FactTable]:
-    trained, deployed = documents.of("train"), documents.of("deploy")
-    if trained:
-        ingested = documents.of("ingest")
+def interface_facts(documents: VersionDocuments) -> Iterator[FactTable]:
+    """Yield which columns a request has, and what is recorded about the exported graph."""
+    trained, ingested = documents.of("train"), documents.of("ingest")
+    deployed = documents.of("deploy")
+    if trained and ingested:
         place: tuple[Step, ...] = ("value", "snapshot", "columns")
-        names = [
-            str(trained.at("value", field, i).value)
-            for field in ("numeric", "categorical")
-            for i in trained.children("value", field)
-        ]
         yield from fact_table(
             "interface",
             "request",
             "Columns of a request, with their types in the ingested table",
             ("column", "type"),
             (
-                (name, ingested.at(*place, name))
-                for name in names
-                if ingested and ingested.has(*place, name)
+                (column.source_name, ingested.at(*place, column.name))
+                for column in _request_columns(trained, documents.declaration)
+                if ingested.has(*place, column.name)
             ),
         )
     if deployed:
@@ -224,3 +226,30 @@ def _interface(documents: VersionDocuments) -> Iterator[FactTable]:
                 },
             ),
         )
+
+
+@dataclass(frozen=True)
+class _DeclaredModel:
+    """A model as it was declared: what it reads, and what that is made from."""
+
+    columns: Sequence[str]
+    ingest: Ingest
+    clean: Clean
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    booleans: Sequence[str] = ()
+
+
+def _request_columns(trained: CitedDocument, declared: CitedDocument | None) -> Iterable[Column]:
+    """Return the columns that the inputs are made from; without a declaration, the inputs."""
+    read = [
+        str(trained.at("value", role, i).value)
+        for role in ("numeric", "times", "categorical")
+        for i in trained.children("value", role)
+    ]
+    if declared is None:
+        return [Column(name=name) for name in read]
+    spec = PipelineSpec.model_validate_json(json.dumps(declared.content), context=STORED)
+    # A series also needs its unit and its order, and a network for images the image.
+    beside = (declared.get("train", "model", key) for key in ("by", "order", "image"))
+    names = [*read, *(cell.value for cell in beside if isinstance(cell, CitedValue))]
+    return needed_columns(_DeclaredModel([*map(str, names)], spec.ingest, spec.clean))

@@ -1,5 +1,6 @@
 """The facts that need neither home nor ledger: values of records that are made here."""
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -15,14 +16,17 @@ from factory_assets.audit.dossier.cited import (
 from factory_assets.audit.dossier.cited_home import CitedHome, VersionDocuments
 from factory_assets.audit.dossier.data_facts import data_facts
 from factory_assets.audit.dossier.training_facts import training_facts
+from factory_assets.audit.dossier.version_facts import interface_facts
 from factory_assets.results.data import ColumnDrift, Drift, Findings, IngestResult, SourceFile
 from factory_assets.results.model import Candidate, Trial, Tuned
 from factory_assets.results.stages import Stage
 from factory_assets.results.training import Epoch, Stopped
+from factory_assets.spec import PipelineSpec
 from factory_resources.errors import ModelError
 from factory_resources.ledger.factory_verify import follow_pointer
 from factory_resources.tables.snapshot import Snapshot
 from factory_resources.tracking.registry import Version
+from tests.pipelines import APPLES
 
 
 def _document(content: Any, path: str = "records/apples/train/a.json") -> CitedDocument:
@@ -156,3 +160,29 @@ def test_a_training_has_losses_settings_and_what_stopped_it() -> None:
     expected = [["model.kind", "mlp"], ["model.hidden.0", 8], ["model.hidden.1", 4], ["seed", 7]]
     assert settings == expected
     assert ["train: seconds", 2.5] in _shown(_table(tables, "energy"))
+
+
+def test_a_request_has_the_columns_from_which_the_inputs_are_made() -> None:
+    contract = [
+        {"name": "size_text", "from": "Size [cm]", "type": "string"},
+        {"name": "picked", "from": "Picked on", "type": "date"},
+        {"name": "colour", "type": "string"},
+        {"name": "label", "type": "string"},
+    ]
+    clean = {"derive": {"size": "CAST(replace(size_text, ',', '.') AS DOUBLE)"}}
+    ingest = {**APPLES["ingest"], "contract": contract}
+    spec = PipelineSpec.model_validate({**APPLES, "ingest": ingest, "clean": clean})
+    columns = {"size_text": "VARCHAR", "picked": "DATE", "colour": "VARCHAR", "label": "VARCHAR"}
+    documents = dataclasses.replace(
+        _documents(
+            {
+                "ingest": (_document({"value": {"snapshot": {"columns": columns}}}),),
+                "train": (_trained(numeric=("size",), times=("picked",)),),
+            }
+        ),
+        declaration=_document(spec.model_dump(mode="json", by_alias=True)),
+    )
+    rows = [["Size [cm]", "VARCHAR"], ["Picked on", "DATE"]]
+    assert sorted(_shown(_table(interface_facts(documents), "request"))) == sorted(rows)
+    inputs = _shown(_table(training_facts(documents), "inputs"))
+    assert ["date or time 1", "picked"] in inputs
