@@ -169,12 +169,13 @@ def _training(found: AnswerTrace) -> Iterator[str]:
             f"  libraries sha256:{made.libraries_sha256[:SHOWN_DIGITS]}, "
             f"code sha256:{made.code_sha256[:SHOWN_DIGITS]}"
         )
-    if found.costs:
-        wh = sum(one.wh for one in found.costs)
-        grams = sum(one.co2e for one in found.costs if one.co2e is not None)
-        methods = ", ".join(dict.fromkeys(one.method for one in found.costs if one.method))
+    # What the data of another pipeline cost is counted there, as in the cost of the version.
+    if costs := [one for one in found.costs if one.step.startswith(f"{found.pipeline}/")]:
+        wh = sum(one.wh for one in costs)
+        grams = sum(one.co2e for one in costs if one.co2e is not None)
+        methods = ", ".join(dict.fromkeys(one.method for one in costs if one.method))
         yield (
-            f"  {sum(one.seconds for one in found.costs):.1f} s, "
+            f"  {sum(one.seconds for one in costs):.1f} s, "
             f"{si_prefixed(wh, 'Wh')}, {si_prefixed(grams, 'g CO2e')}"
             + (f" ({methods})" if methods else "")
         )

@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from factory_assets.audit.trace.answer.report import AnswerTrace
+from factory_assets.cli.prediction import answer_text
 from factory_assets.cli.schema import output_schema_text
 from factory_assets.cli.wrapping import WIDTH
 from factory_assets.results.base import digest
@@ -122,6 +123,13 @@ def test_the_training_behind_an_answer_is_as_the_records_say(made: Answered) -> 
     [source] = found.lineage.sources
     content = Path(made.factory.data).read_bytes()
     assert (source.sha256, source.state) == (sha256(content).hexdigest(), "whole")
+
+
+def test_what_the_data_of_another_pipeline_cost_is_counted_there(made: Answered) -> None:
+    found = traced(made.id, "--no-verify")
+    other = found.costs[0].model_copy(update={"step": "orchard/clean@0", "wh": 1000.0})
+    joined = found.model_copy(update={"costs": (*found.costs, other)})
+    assert answer_text(joined) == answer_text(found)
 
 
 def test_the_training_rows_that_moved_an_answer_are_rows_of_the_source(made: Answered) -> None:
