@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from factory_assets.serving.feedback.table import OutcomeColumns
+from factory_assets.spec.base import suggest
 from factory_resources.durations import parse_day
 from factory_resources.errors import UnknownNameError
 from factory_resources.home.home import Home
@@ -30,7 +31,9 @@ def feedback_lines(pipeline: str, file: Path, columns: OutcomeColumns) -> Iterat
     """
     from factory_assets.serving.feedback.file import record_from_file
 
-    counts = record_from_file(pipeline, file, Home.from_env(), columns)
+    home = Home.from_env()
+    _require_versions(pipeline, home)
+    counts = record_from_file(pipeline, file, home, columns)
     yield (
         f"{counts.recorded:,} recorded, {counts.corrected:,} corrected, "
         f"{counts.repeated:,} repeated"
@@ -58,11 +61,7 @@ def summary_table(pipeline: str, since: str | None, days: int) -> "Table":
     from factory_resources.outcomes.summary import outcome_summary
 
     home = Home.from_env()
-    if pipeline not in (known := Registry(home).versions()):
-        raise UnknownNameError(
-            f"{pipeline!r} has no model version",
-            remedy=f"there are versions of: {', '.join(known) or 'none'}",
-        )
+    _require_versions(pipeline, home)
     found = outcome_summary(
         home, pipeline, parse_day(since) if since else None, age=timedelta(days=days)
     )
@@ -83,6 +82,14 @@ def summary_table(pipeline: str, since: str | None, days: int) -> "Table":
     for name, value in rows.items():
         table.add_row(name, value)
     return table
+
+
+def _require_versions(pipeline: str, home: Home) -> None:
+    if pipeline not in (known := Registry(home).versions()):
+        raise UnknownNameError(
+            f"{pipeline!r} has no model version",
+            remedy=suggest(pipeline, known) if known else f"train one: factory run {pipeline}",
+        )
 
 
 def _share(number: int, total: int) -> str:

@@ -292,6 +292,7 @@ def test_the_command_refuses_a_wrong_file_and_counts_outcomes(made: Factory) -> 
     assert "nothing was recorded" in said
     for arguments, words in (
         (("feedback", "pears"), "has no model version"),
+        (("feedback", "aples", str(file)), "'aples' has no model version; did you mean 'apples'?"),
         (("feedback", "apples", "--since", "monday"), "is not a day"),
         (("feedback", "apples", str(made.root / "none.csv")), "none.csv"),
     ):
