@@ -75,12 +75,10 @@ def _missing(columns: Iterable[str], files: Iterable[StoredTableFile]) -> Unknow
     known = sorted({name for file in files for name in file.columns} - {*OWN_COLUMNS})
     named = ", ".join(map(repr, columns))
     together = " together" if "," in named else ""
+    unknown = next((c for c in columns if c.casefold() not in folded(known)), "")
+    remedy = suggestion(unknown, known) if known else "run a pipeline first"
+    if known and not unknown:
+        remedy = f"name the person in one table, then in the next, by a command each; {remedy}"
     return UnknownNameError(
-        f"no table has {named or 'a column that it names'}{together}",
-        where=WHERE,
-        remedy=suggestion(
-            next((c for c in columns if c.casefold() not in folded(known)), ""), known
-        )
-        if known
-        else "run a pipeline first",
+        f"no table has {named or 'a column that it names'}{together}", where=WHERE, remedy=remedy
     )

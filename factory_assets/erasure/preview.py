@@ -35,14 +35,14 @@ def preview_lines(plan: ErasurePlan) -> Iterator[str]:
     for pipeline, names in plan.joined.items():
         yield (
             f"{pipeline} joins {_listed(names)}: values that its rows got there are not found; "
-            f"use an expression with a column of {pipeline}, too"
+            f"erase them, too, by a command with columns of {pipeline}"
         )
     for pipeline in plan.alike:
         if pipeline not in plan.joined:
             yield (
                 f"{pipeline} lacks the columns of the expression, but other rows of it contain "
-                "texts of these rows: if they are about the person, use an expression with a "
-                f"column of {pipeline}, too"
+                "texts of these rows: if they are about the person, erase them, too, by a command "
+                f"with columns of {pipeline}"
             )
     yield "models:" if plan.versions else "models: none learned from these rows"
     for version in plan.versions:

@@ -156,6 +156,7 @@ def test_an_answer_that_comes_while_one_is_asked_is_shown_before_anything_is_era
     ("where", "reason", "line"),
     [
         ("nmr = 1", "r", "no table has 'nmr'; did you mean 'nbr'?"),
+        ("pulse = 1 OR city = 'x'", "r", "together; name the person in one table, then"),
         ("1 = 1", "r", "names no column"),
         ("nbr", "r", "yields BIGINT, not true or false"),
         ("nbr = 'x'", "r", "Could not convert string 'x' to INT64"),

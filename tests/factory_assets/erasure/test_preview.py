@@ -132,7 +132,10 @@ def test_a_pipeline_that_has_such_values_is_named_if_it_cannot_be_asked(
             return make_plan(where, [], home, scratch)
 
     by_number, by_name = plan("nbr = '17'"), plan("name LIKE 'Qwertz%'")
-    told = "visits joins ../../people.csv: values that its rows got there are not found; "
+    told = (
+        "visits joins ../../people.csv: values that its rows got there are not found; "
+        "erase them, too, by a command with columns of visits"
+    )
     assert any(line.startswith(told) for line in preview_lines(by_number))
     alike = [line for line in preview_lines(by_number) if "texts of these rows" in line]
     assert [line.partition(" ")[0] for line in alike] == ["letters"]
