@@ -79,7 +79,7 @@ def read_broken(name: str, problems: Sequence[str], log: Log | None, home: Home)
         serving = _serving(log, name, home)
     except FactoryError as error:
         return replace(state, troubles=(trouble, Trouble("records", (str(error),))))
-    return replace(state, serving=serving, troubles=(trouble, *_stopped(serving)))
+    return replace(state, serving=serving, troubles=(trouble, *_stopped(name, serving)))
 
 
 def _read(state: PipelineState, pipeline: Pipeline, log: Log, home: Home) -> PipelineState:
@@ -88,7 +88,7 @@ def _read(state: PipelineState, pipeline: Pipeline, log: Log, home: Home) -> Pip
     status = standing_in(log, pipeline, deployed) if deployed else None
     rollout = rollout_in(log, pipeline.name)
     troubles = [
-        *_stopped(serving),
+        *_stopped(pipeline.name, serving),
         *_gates(records.latest(pipeline.name, "evaluate"), serving),
         *_rollouts(pipeline, log),
         *_alarms(pipeline, log, home),
@@ -158,10 +158,12 @@ def _waiting(deployed: Record | None, status: Standing | None) -> CandidateWaiti
     )
 
 
-def _stopped(serving: Serving | None) -> list[Trouble]:
+def _stopped(name: str, serving: Serving | None) -> list[Trouble]:
     if serving is None or not serving.stopped:
         return []
-    return [Trouble("stopped", (f"version {serving.version} was stopped by a person",))]
+    # It may be a later version than the one that was champion when the person acted.
+    told = f"a person stopped it; version {serving.version} serves after: factory resume {name}"
+    return [Trouble("stopped", (told,))]
 
 
 def _gates(record: Record | None, serving: Serving | None) -> list[Trouble]:

@@ -106,7 +106,8 @@ def test_what_changes_is_shown_by_pages_that_were_asked_before(
     file.write_text(declared)
     code, said = apples.factory("stop", "apples", "--reason", "odd answers", by="jane")
     assert code == 0, said
-    assert "apples: stopped version 1 was stopped by a person" in _shown(client)
+    told = "a person stopped it; version 1 serves after: factory resume apples"
+    assert f"apples: stopped {told}" in _shown(client)
 
 
 def test_a_pipeline_without_a_model_is_a_data_product(apples: Factory, browse: Browse) -> None:
