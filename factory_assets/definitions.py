@@ -16,6 +16,7 @@ from factory_assets.components.model_pipeline import build_pipeline
 from factory_assets.declarations.dependencies import load_beside_others
 from factory_assets.declarations.folders import asset_folders
 from factory_assets.declarations.loader import pipeline_folders
+from factory_resources.dagster_databases import ask_less
 from factory_resources.errors import FactoryError
 from factory_resources.interpreter import collect_less
 
@@ -23,6 +24,7 @@ from factory_resources.interpreter import collect_less
 @dg.definitions
 def defs() -> dg.Definitions:
     collect_less()
+    ask_less()
     return build_defs(pipeline_folders(), own_assets=asset_folders())
 
 

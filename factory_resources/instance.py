@@ -46,15 +46,6 @@ _READ_OTHERWISE = re.compile(r"\?|%[0-9A-Fa-f]{2}")
 """What SQLAlchemy takes in an address for the begin of its options, or for another character."""
 
 
-def import_orm() -> None:
-    """Import SQLAlchemy's ORM, which MLflow needs, before threads begin to ask Dagster's databases.
-
-    While one thread imports it, statements of others fail: it looks at their operands before it is
-    complete.
-    """
-    import sqlalchemy.orm  # noqa: F401
-
-
 def prepare(home: Home) -> None:
     """Make the home ready: settings and databases. Quick if it already is.
 

@@ -22,8 +22,9 @@ from contextlib import suppress
 from typing import NoReturn
 
 from factory_assets.results.stages import STAGES
+from factory_resources.dagster_databases import ask_less
 from factory_resources.security.offline import go_offline
-from tests.library_tables import keep_engines, keep_migrations
+from tests.library_tables import keep_migrations
 from tests.quick_keys import make_keys_quickly
 
 IMPORTED = (
@@ -131,7 +132,7 @@ def main() -> None:
     gc.disable()
     for name in IMPORTED:
         importlib.import_module(name)
-    keep_engines()
+    ask_less()
     keep_migrations()
     make_keys_quickly()
     gc.freeze()

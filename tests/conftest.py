@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from factory_resources.dagster_databases import ask_less
 from factory_resources.home.database import DATABASE_VARIABLE
 from factory_resources.home.home import PROJECT, Home
 from factory_resources.interpreter import collect_less
 from factory_resources.security.offline import go_offline
 from tests.engines import ENGINES, prepared_database
 from tests.kept_plots import keep_plots
-from tests.library_tables import copy_tables, keep_engines, keep_migrations
+from tests.library_tables import copy_tables, keep_migrations
 from tests.postgres import Postgres, running
 from tests.quick_keys import make_keys_quickly
 from tests.random_examples import ALL
@@ -109,7 +110,8 @@ def _mlflow_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def _what_is_kept(_mlflow_tables: Path) -> None:
     copy_tables(_mlflow_tables)
-    keep_engines()
+    if "dagster" in sys.modules:
+        ask_less()
     keep_migrations()
     keep_plots()
 

@@ -6,10 +6,6 @@ make. Homes that commands make in processes of their own are not copied.
 
 The migrations of both libraries, which Alembic reads whenever a database is made or opened, are
 read once: that halves the .4 s of CPU that preparing a home takes then.
-
-Dagster makes an engine of SQLAlchemy for each connection to a SQLite file, 280 in a run of a small
-pipeline, and each engine compiles the same statements again. Those of one process share what they
-have compiled, which takes a tenth off such a run.
 """
 
 import sqlite3
@@ -20,13 +16,6 @@ from pathlib import Path
 from typing import Any
 
 _MODULE = "mlflow.store.db.utils"
-_STORAGES = (
-    "dagster._core.storage.event_log.sqlite.sqlite_event_log",
-    "dagster._core.storage.runs.sqlite.sqlite_run_storage",
-    "dagster._core.storage.schedules.sqlite.sqlite_schedule_storage",
-)
-_FILES = 64
-"""SQLite files whose engines are kept at the same time."""
 
 
 def copy_tables(file: Path) -> None:
@@ -45,34 +34,6 @@ def keep_migrations() -> None:
     script = sys.modules.get("alembic.script")
     if script is not None and not hasattr(script.ScriptDirectory.from_config, "kept"):
         script.ScriptDirectory.from_config = _keeping(script.ScriptDirectory.from_config)
-
-
-def keep_engines() -> None:
-    """Let the SQLite storages of Dagster, once they are imported, make one engine for each file."""
-    for name in _STORAGES:
-        storage = sys.modules.get(name)
-        if storage is not None and not hasattr(storage.create_engine, "kept"):
-            storage.create_engine = _sharing(storage.create_engine)
-
-
-def _sharing(create: Callable[..., Any]) -> Callable[..., Any]:
-    engines: dict[str, Any] = {}
-    first: list[Any] = []
-
-    def create_engine(url: str, **settings: Any) -> Any:
-        asked = f"{url} {settings}"
-        if asked not in engines:
-            if len(engines) >= _FILES:
-                engines.clear()
-            engine = engines[asked] = create(url, **settings)
-            first.append(engine)
-            engine.dialect = first[0].dialect
-            engine._compiled_cache = first[0]._compiled_cache
-            del first[1:]
-        return engines[asked]
-
-    create_engine.kept = True  # type: ignore[attr-defined]
-    return create_engine
 
 
 def _keeping(read: Callable[[Any], Any]) -> Callable[[Any], Any]:

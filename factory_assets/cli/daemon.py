@@ -144,10 +144,11 @@ def main() -> None:
     from dagster._utils.log import configure_loggers
 
     from factory_assets.web.dagster.unwatched import UnwatchedWorkspace, following
-    from factory_resources.instance import import_orm
+    from factory_resources.dagster_databases import ask_less, import_orm
     from schedules.future_ticks import end_future
 
     import_orm()
+    ask_less()
     workspace, code = sys.argv[1], Path(sys.argv[2])
     setup_interrupt_handlers()
     configure_loggers(handler="default", log_level="INFO")

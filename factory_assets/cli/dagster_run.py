@@ -37,6 +37,7 @@ from factory_assets.execution.workers.local_processes import LocalProcesses
 from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.latest import PARTITIONED
 from factory_assets.spec import Pipeline
+from factory_resources.dagster_databases import ask_less
 from factory_resources.errors import FactoryError, RefusedError
 from factory_resources.home.home import Home
 from factory_resources.home.processes import own_identity
@@ -61,6 +62,7 @@ def dagster_execution(
     Args:
         processes: those that work for the run on this machine.
     """
+    ask_less()
     with _quiet_retries(), _quiet_copying(), dg.DagsterInstance.get() as instance:
         dead = killed_runs(home)
         end_dead_runs(instance)

@@ -176,7 +176,7 @@ def test_a_damaged_note_of_the_preparation_is_written_again(
 _MEANWHILE = """
 import importlib.abc, sys, threading
 import sqlalchemy as sa
-from factory_resources.instance import import_orm
+from factory_resources.dagster_databases import import_orm
 
 if sys.argv[1] == "before":
     import_orm()

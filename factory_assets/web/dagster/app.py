@@ -9,9 +9,9 @@ import yaml
 
 from factory_assets.web.access_log import AccessLog
 from factory_assets.web.dagster.code_server import answers
+from factory_resources.dagster_databases import ask_less, import_orm
 from factory_resources.errors import SettingError
 from factory_resources.home.home import Home
-from factory_resources.instance import import_orm
 from factory_resources.security.request_guard import App
 
 _LOADED_WITHIN = 120.0
@@ -45,6 +45,7 @@ def dagster_app(home: Home, workspace: Path, access_log: AccessLog) -> Iterator[
     from factory_assets.web.dagster.workspace import VisitorWorkspace
 
     import_orm()
+    ask_less()
     with dg.DagsterInstance.get() as instance:
         if instance.telemetry_enabled:
             raise SettingError("telemetry is on in dagster.yaml", remedy="start with `factory up`")

@@ -33,7 +33,20 @@ class UnwatchedWorkspace(WorkspaceProcessContext):
         version: str = "",
     ) -> None:
         self._code = code
+        self._loaded = code and _leads_to(code)
         super().__init__(instance, target, version=version)
+
+    def refresh_workspace(self) -> None:
+        """Load what the code server has, unless that is loaded: it loads the pipelines once.
+
+        Dagster's daemon asks for it every minute, a fifth of what an idle one costs.
+        """
+        present = self._code and _leads_to(self._code)
+        entries = self.get_current_workspace().code_location_entries.values()
+        if present and present == self._loaded and all(one.code_location for one in entries):
+            return
+        super().refresh_workspace()
+        self._loaded = present
 
     def _start_watch_thread(self, origin: GrpcServerCodeLocationOrigin) -> None:
         """Start none: where the link leads says the same, and costs a hundredth of the CPU."""
