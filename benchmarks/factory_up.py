@@ -1,5 +1,7 @@
 """A factory that is up: seconds to its first page, memory and CPU when idle, logins, wrong logins.
 
+The CPU of an idle one is also measured with many pipelines, whose schedules and sensors are on.
+
 python -m benchmarks.factory_up
 """
 
@@ -9,7 +11,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -22,8 +26,19 @@ from factory_resources.security.passwords import Passwords
 SECONDS, MEGABYTES, BUSY, LOGIN, SLOWER = 6.0, 650, 0.02, 0.3, 1.5
 AUDIT = 1.0
 PORT, IDLE = 3987, 60.0
+PIPELINES, BUSY_PIPELINES = 50, 0.1
 PASSWORD = "a sentence that nobody guesses"
 WRONG, PAGES = 100, 30
+
+_PIPELINE = """\
+type: factory_assets.ModelPipeline
+attributes:
+  purpose: Measure
+  ingest: {source: {files: "arrivals/*.csv"}}
+  train: {target: failure, model: {kind: linear}}
+  schedule: {cron: "0 2 1 1 *", timezone: UTC, enabled: true}
+  arrivals: {enabled: true}
+"""
 
 
 def run() -> list[Result]:
@@ -43,17 +58,31 @@ def run() -> list[Result]:
         }
         # The first start makes the databases; what is measured is a later one.
         for _ in range(2):
-            began = time.perf_counter()
-            options = ["--port", str(PORT), "--predict-port", str(PORT + 1)]
-            command = [sys.executable, "-m", "factory_assets.cli", "up", *options]
-            process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
-            try:
+            with _factory(environment) as (began, pid):
                 first = _first_page(began)
-                results = [*first, *_idle(process.pid), *_logins()]
-            finally:
-                process.send_signal(signal.SIGINT)
-                process.wait(60)
+                results = [*first, *_idle(pid), *_logins()]
+        for number in range(PIPELINES):
+            pipeline = folder / "defs" / f"pipeline_{number}"
+            pipeline.mkdir()
+            (pipeline / "defs.yaml").write_text(_PIPELINE)
+        with _factory(environment) as (began, pid):
+            _first_page(began)
+            results.append(_idle_pipelines(pid))
         return results
+
+
+@contextmanager
+def _factory(environment: Mapping[str, str]) -> Iterator[tuple[float, int]]:
+    """Yield when `factory up` was started, and its process."""
+    began = time.perf_counter()
+    options = ["--port", str(PORT), "--predict-port", str(PORT + 1)]
+    command = [sys.executable, "-m", "factory_assets.cli", "up", *options]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+    try:
+        yield began, process.pid
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
 
 
 def _client() -> httpx.Client:
@@ -89,10 +118,7 @@ def _first_page(began: float) -> list[Result]:
 
 def _idle(pid: int) -> list[Result]:
     time.sleep(20)
-    processes = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
-    before = sum(sum(one.cpu_times()[:2]) for one in processes)
-    time.sleep(IDLE)
-    busy = (sum(sum(one.cpu_times()[:2]) for one in processes) - before) / IDLE
+    processes, busy = _busy(pid)
     memory = {_name(one): one.memory_full_info().pss / 1e6 for one in processes}
     total = sum(memory.values())
     parts = ", ".join(f"{name} {size:.0f}" for name, size in memory.items())
@@ -105,6 +131,26 @@ def _idle(pid: int) -> list[Result]:
         ),
         Result("CPU of everything, idle", f"{busy:.1%} of a core", f"<= {BUSY:.0%}", busy <= BUSY),
     ]
+
+
+def _busy(pid: int) -> tuple[list[psutil.Process], float]:
+    """Return all processes, and the share of a core that they use."""
+    processes = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    before = sum(sum(one.cpu_times()[:2]) for one in processes)
+    time.sleep(IDLE)
+    return processes, (sum(sum(one.cpu_times()[:2]) for one in processes) - before) / IDLE
+
+
+def _idle_pipelines(pid: int) -> Result:
+    # Each schedule and sensor is looked at for the first time.
+    time.sleep(90)
+    _, busy = _busy(pid)
+    return Result(
+        f"CPU of everything, idle, with {PIPELINES} pipelines with schedules and sensors",
+        f"{busy:.1%} of a core",
+        f"<= {BUSY_PIPELINES:.0%}",
+        busy <= BUSY_PIPELINES,
+    )
 
 
 def _name(process: psutil.Process) -> str:
