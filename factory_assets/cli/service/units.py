@@ -130,13 +130,9 @@ def _timer(words: str, when: str) -> str:
 
 def _start(service: Service, arguments: Sequence[str]) -> str:
     words = " ".join(_quoted(word).replace("$", "$$") for word in (*service.command, *arguments))
-    variables = {
-        **service.environment,
-        "FACTORY_HOME": str(service.home),
-        # Libraries keep caches, and the rest of the file system may be read only.
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }
+    variables = {**service.environment, "FACTORY_HOME": str(service.home)}
     lines = [f"Environment={_quoted(f'{name}={value}')}" for name, value in variables.items()]
+    # Libraries keep caches, and the rest of the file system may be read only.
     cache = 'Environment="XDG_CACHE_HOME=%C/factory" "MPLCONFIGDIR=%C/factory"'
     user = [f"User={service.user}"] if service.user else []
     return "\n".join([f"ExecStart={words}", *lines, cache, "CacheDirectory=factory", *user, ""])

@@ -115,6 +115,8 @@ def test_the_units_start_this_factory_with_its_settings_and_without_secrets(
     assert f'Environment="FACTORY_HOME={escaped}"' in up
     assert f'Environment="FACTORY_DEFS={tmp_path}/more $defs"' in up
     assert "nobody may read this" not in "".join(units.values())
+    # Else each process would compile the factory anew after an update.
+    assert "PYTHONDONTWRITEBYTECODE" not in "".join(units.values())
     assert "systemctl --user enable --now factory.service factory-gc.timer" in text
     assert "loginctl enable-linger" in text
     assert "there are no backups" in text
