@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from factory_assets.cli.main import main
+from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.tracking.registry import Registry
@@ -52,6 +53,18 @@ def test_refuses_while_a_run_is_working(leftover: Path, home: Home) -> None:
     assert _gc("--apply").exit_code == 0
 
 
+def test_refuses_between_two_stages_of_a_run(
+    leftover: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def working(_: Home) -> None:
+        raise StorageError("a run is under way", remedy="wait until it has ended")
+
+    monkeypatch.setattr("factory_assets.cli.gc.require_no_run", working)
+    refused = _gc("--apply")
+    assert (refused.exit_code, "a run is under way" in refused.output) == (2, True)
+    assert leftover.exists()
+
+
 def test_an_invalid_duration_changes_nothing(
     leftover: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -78,6 +91,9 @@ def test_old_versions_are_shown_and_then_deleted(
         register(registry, tmp_path / str(version))
     Ledger(home).begin()
     Ledger(home).append([trained(version) for version in range(1, 5)])
+    picture = home.pictures / "m" / "1" / "roc-1.png"
+    picture.parent.mkdir(parents=True)
+    picture.write_bytes(b"png")
     defs.mkdir()
     monkeypatch.setenv("FACTORY_DEFS", str(defs))
     assert "version" not in _gc("--older-than", "0d").output
@@ -92,6 +108,7 @@ def test_old_versions_are_shown_and_then_deleted(
     assert "3 versions, " in _gc("--older-than", "0d", "--versions", "1").output
     assert "removed 2 versions, " in _gc("--older-than", "0d", "--apply").output
     assert registry.versions() == {"m": (3, 4)}
+    assert not picture.exists()
     assert _gc("--older-than", "0d").output == "nothing to remove\n"
     (defs / "factory.yaml").write_text("disk: {versions: 0}\n")
     refused = _gc("--apply")

@@ -46,6 +46,7 @@ def _found(record: dict[str, Any]) -> list[tuple[str, bool]]:
         (_range(("introduced", "0"), ("fixed", "1.5")), False),
         (_range(("introduced", "0"), ("fixed", "1.5.1")), True),
         (_range(("introduced", "1.5rc1"), ("fixed", "2")), True),
+        (_range(("introduced", "1.5")), True),
         (_range(("introduced", "1.6")), False),
         (_range(("introduced", "0"), ("last_affected", "1.5")), True),
         (_range(("introduced", "0"), ("last_affected", "1.4")), False),
@@ -53,6 +54,7 @@ def _found(record: dict[str, Any]) -> list[tuple[str, bool]]:
         (_range(("introduced", "0"), ("fixed", "1.2"), ("introduced", "1.4")), True),
         (_range(("introduced", "0"), ("limit", "1.5")), False),
         (_range(("introduced", "0"), ("limit", "1.6")), True),
+        (_range(("introduced", "0"), ("limit", "1.2"), ("limit", "1.6")), True),
         (_range(("introduced", "0"), ("limit", "*")), True),
         (_range(("introduced", "0"), kind="GIT"), False),
         ({"versions": ["1.4", "1.5"]}, True),
@@ -65,6 +67,12 @@ def test_a_version_is_affected_as_the_specification_says(
     affected: dict[str, Any], is_found: bool
 ) -> None:
     assert _found(_record(**affected)) == ([("fruit", False)] if is_found else [])
+
+
+@pytest.mark.parametrize("version", ["0.dev0", "0a1", "0"])
+def test_zero_is_before_every_version(version: str) -> None:
+    record = OsvRecord.model_validate(_record(**_range(("introduced", "0"), ("fixed", "1"))))
+    assert compare_advisories({"fruit": version}, [record]).findings
 
 
 def test_names_and_local_versions_are_normalised() -> None:
@@ -113,7 +121,10 @@ def test_more_records_than_there_are_of_pypi_are_refused(
 
 def test_how_old_advisories_are_is_told_by_the_newest_of_all() -> None:
     times = [f"2026-11-{day}T10:00:00Z" for day in (20, 22, 21)]
-    records = [OsvRecord.model_validate({**_record(), "modified": time}) for time in times]
+    records = [
+        OsvRecord.model_validate({**_record(), "modified": time, "withdrawn": time})
+        for time in times
+    ]
     newest = compare_advisories(LOCK, records).newest
     assert newest is not None
     assert newest.isoformat() == "2026-11-22T10:00:00+00:00"

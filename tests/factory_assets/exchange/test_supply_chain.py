@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,11 @@ from factory_assets.exchange.described_version import describe_version
 from factory_assets.exchange.installed_facts import installed_facts
 from factory_assets.execution.installed import installed_distributions
 from factory_assets.execution.provenance import FOLDER
-from factory_assets.execution.supply_chain import require_unchanged
+from factory_assets.execution.supply_chain import (
+    SupplyDocuments,
+    record_supply_chain,
+    require_unchanged,
+)
 from factory_assets.serving.http.champions import Champions
 from factory_resources.errors import ModelError
 from factory_resources.home.home import Home
@@ -179,7 +184,7 @@ def test_licence_and_hash_are_those_of_the_same_version(
 ) -> None:
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     address = {"url": "file:///a.whl", "archive_info": {"hashes": {"sha256": "a" * 64}}}
-    _install(tmp_path, "made_a", "License-Expression: MIT OR ISC\n")
+    _install(tmp_path, "made_a", "License: MIT\nLicense-Expression: MIT OR ISC\n")
     _install(tmp_path, "made_b", "License: BSD\n", direct_url_json=json.dumps(address))
     _install(tmp_path, "made_c", "Classifier: License :: OSI Approved :: MIT License\n")
     _install(tmp_path, "made_d", f"License: {'All rights ' * 50}\n", direct_url_json="[")
@@ -253,15 +258,26 @@ def test_the_ml_bom_names_files_and_data_by_their_digests(
             folder = Registry(made.home).run_files("apples", version.run_id) / "onnx"
         assert sha256((folder / one["name"]).read_bytes()).hexdigest() == _hash(one)
     assert len(model["components"]) > 2
+    assert _hash(model) == sha256((version.files / "manifest.json").read_bytes()).hexdigest()
     assert _hash(parts["source/1"]) == sha256(Path(made.data).read_bytes()).hexdigest()
     for role in ("train", "validation", "test"):
         snapshot = parts[f"snapshot/{role}"]
+        assert snapshot["name"] == f"apples/split_{role}"
         [file] = snapshot["components"]
         path = made.home.tables / snapshot["name"] / file["name"]
         assert sha256(path.read_bytes()).hexdigest() == _hash(file) == snapshot["version"]
     [link] = model["externalReferences"]
     serial = sbom["serialNumber"].removeprefix("urn:uuid:")
     assert link == {"type": "bom", "url": f"urn:cdx:{serial}/1"}
+
+
+def test_a_document_that_is_another_one_is_entered_anew(home: Home) -> None:
+    Ledger(home).begin()
+    documents, entered = SupplyDocuments(b"1", b"2", b"3"), []
+    for changed in ({}, {}, {"sbom": b"4"}, {"ml_bom": b"5"}, {"statement": b"6"}, {}):
+        documents = replace(documents, **changed)
+        entered.append(record_supply_chain("apples", 1, documents, home)[1])
+    assert entered == [True, False, True, True, True, False]
 
 
 def test_others_verify_the_statement_that_was_entered(made: Factory) -> None:

@@ -108,6 +108,9 @@ def test_a_checkpoint_that_nobody_took_up_goes(tmp_path: Path) -> None:
     kept = Home(tmp_path / "home").checkpoints / "fruit" / ("0" * 64) / "0" / "1.ckpt"
     kept.parent.mkdir(parents=True)
     kept.write_bytes(b"state")
+    # A checkpoint that is written again changes no folder.
+    for folder in (kept.parent, kept.parents[1]):
+        os.utime(folder, (0, 0))
     assert [item.kind for item in _waste(tmp_path, days=29)] == []
     assert "checkpoint" in {item.kind for item in _collect(tmp_path)}
     assert not kept.exists()
@@ -178,6 +181,14 @@ def test_records_exactly_as_old_as_what_is_kept_stay(tmp_path: Path) -> None:
     assert find_garbage(home, {}, 50, 1050) == []
     found = {item.kind for item in find_garbage(home, {}, 50, 1051)}
     assert {"record", "run", "table file"} <= found
+    # A record stays without the run that used it, and an old one as long as such a run.
+    runs, records = sorted(home.records.glob("*/runs/*")), [*home.records.glob("*/*/*.json")]
+    assert len(runs) == 2
+    for old, young, gone in ((runs, records, runs), (records, runs, [])):
+        for moment, paths in ((1000, young), (999, old)):
+            for path in paths:
+                os.utime(path, (moment, moment))
+        assert [item.path for item in find_garbage(home, {}, 50, 1050)] == gone
 
 
 def test_pictures_outside_the_folders_of_versions_are_left_alone(tmp_path: Path) -> None:

@@ -10,11 +10,19 @@ from pathlib import Path
 import pytest
 
 from factory_assets.declarations.loader import load_pipeline
-from factory_assets.execution.rollout import Ending, Rollout, end_rollout, mirror_promotion
+from factory_assets.execution.deployed_version import deployed_version
+from factory_assets.execution.rollout import (
+    Ending,
+    Rollout,
+    begin_serving,
+    end_rollout,
+    mirror_promotion,
+)
 from factory_assets.execution.rollout_evidence import Batch
 from factory_assets.execution.rollout_file import share
 from factory_assets.execution.standing import Standing, standing
 from factory_assets.execution.standing_text import standing_text
+from factory_assets.spec import Pipeline
 from factory_assets.web.pages.state_reader import read_state
 from factory_resources.home.home import PROJECT
 from factory_resources.ledger.ledger import Ledger, entry_in
@@ -25,7 +33,7 @@ from tests.approvals import Factory, copy_factory, declare_factory
 from tests.ledger import problems
 from tests.long_run import in_long
 from tests.pipelines import enter
-from tests.rollouts import champion, endings, goes_on
+from tests.rollouts import begin_rollout, champion, endings, goes_on
 
 pytestmark = pytest.mark.slow
 
@@ -205,6 +213,36 @@ def test_what_is_stopped_is_not_promoted(made: Factory, rollout: Rollout) -> Non
     assert share(rollout, Batch(), made.home) is not None
     assert champion(made.home) == 2
     assert without_alias(made) == []
+
+
+def test_who_still_sees_an_earlier_roll_out_does_not_end_a_later_one(
+    made: Factory, rollout: Rollout
+) -> None:
+    ending = Ending("rolled back", "odd answers")
+    assert end_rollout(rollout, ending, made.home)
+    later = begin_rollout(made)
+    assert not end_rollout(rollout, ending, made.home)
+    assert goes_on(made.home) == later
+
+
+def begins(made: Factory, version: int, *, declared: bool = True) -> list[str]:
+    """Return the kinds of the entries by which a version would begin to serve."""
+    pipeline = load_pipeline(made.defs / "apples")
+    if not declared:
+        deploy = pipeline.spec.deploy.model_copy(update={"canary": None})
+        spec = pipeline.spec.model_copy(update={"deploy": deploy})
+        pipeline = Pipeline(pipeline.name, spec, pipeline.folder)
+    with Ledger(made.home).reading() as log:
+        deployed = deployed_version(log, "apples", version, made.home)
+        return [one.kind for one in begin_serving(log, pipeline, deployed.value, deployed.record)]
+
+
+def test_an_earlier_version_rolls_out_as_a_newer_one_does(made: Factory, rollout: Rollout) -> None:
+    assert begins(made, 1) == ["champion"], "it serves already"
+    assert begins(made, 2) == ["rollout_ended", "rollout"]
+    assert begins(made, 2, declared=False) == ["rollout_ended", "champion"]
+    assert share(rollout, ENOUGH, made.home) is not None
+    assert begins(made, 1) == ["rollout"]
 
 
 def test_of_many_that_decide_at_once_one_does(made: Factory, rollout: Rollout) -> None:

@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from factory_assets.openlineage.datasets import input_datasets, output_datasets
+import pytest
+
+from factory_assets.openlineage.datasets import MAX_SOURCES, input_datasets, output_datasets
 from factory_assets.results.data import Block, IngestResult, SourceFile
 from factory_resources.tables.snapshot import Snapshot
 
@@ -21,7 +23,7 @@ def _ingested() -> tuple[IngestResult, dict[str, Any]]:
     table = Snapshot(table="p/ingest", files=(), columns=COLUMNS)
     added = {"machines": {"age": "age"}, "owners": {"owner": "name"}}
     block = Block(key="", good=table, broken=None, rows_in=0, quarantined={}, added=added)
-    sources = tuple(SourceFile(name=n, sha256=n[-1] * 64, rows=1, join=j) for j, n in names)
+    sources = tuple(SourceFile(name=n, sha256="c" * 64, rows=1, join=j) for j, n in names)
     value = IngestResult(
         snapshot=table,
         quarantine=None,
@@ -56,6 +58,21 @@ def test_a_table_of_another_pipeline_is_the_dataset_that_it_wrote() -> None:
     versions = [one["facets"]["version"]["datasetVersion"] for one in found]
     assert versions[2] == NEW
     assert versions[0] not in (OLD, NEW)
+
+
+@pytest.mark.parametrize("count", [MAX_SOURCES, MAX_SOURCES + 1])
+def test_more_sources_than_are_listed_are_one_dataset(count: int) -> None:
+    value, _ = _ingested()
+    sources = tuple(SourceFile(name=f"{n}.csv", sha256="c" * 64, rows=1) for n in range(count))
+    found = input_datasets("ingest", {}, value.model_copy(update={"sources": sources}), "us")
+    assert len(found) == (count if count == MAX_SOURCES else 1)
+
+
+def test_a_source_without_a_name_has_its_digest() -> None:
+    value, _ = _ingested()
+    nameless = SourceFile(name="", sha256="c" * 64, rows=1)
+    [found] = input_datasets("ingest", {}, value.model_copy(update={"sources": (nameless,)}), "us")
+    assert found["name"] == f"sha256:{nameless.sha256}"
 
 
 def test_each_column_is_that_of_the_table_that_has_it() -> None:

@@ -3,10 +3,12 @@
 import time
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from factory_assets.serving.answer_retention import apply_retention
+from factory_assets.serving.declared_log import kept_days
 from factory_resources.home.home import Home
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.prediction_log.ids import PredictionIds, text
@@ -55,7 +57,7 @@ def test_the_shortest_time_that_may_be_declared_is_kept(
         journal, ids = log.journal(), PredictionIds()
         kept = dict[int, bytes]()
         with monkeypatch.context() as clock:
-            for days in (400, 150):
+            for days in (400, 150, 31, 30):
                 then = int((now - timedelta(days=days)).timestamp())
                 clock.setattr(time, "time_ns", lambda then=then: then * 1_000_000_000)
                 [kept[days]] = write(journal, [1], ids, pipeline="apples")
@@ -63,4 +65,26 @@ def test_the_shortest_time_that_may_be_declared_is_kept(
         log.collect()
         assert apply_retention(log, home, now.date()) == 1
         assert log.find(text(kept[400])) is None
-        assert log.find(text(kept[150]))
+        found = {days: log.find(text(kept[days])) for days in (150, 31, 30)}
+        places = {days: one.place for days, one in found.items() if one}
+        assert places == {150: "archive", 31: "archive", 30: "database"}
+
+
+@pytest.mark.parametrize(
+    ("declared", "days"),
+    [
+        (None, 3_650),
+        ({}, 730),
+        ({"risk": {"tier": "limited"}}, 730),
+        ({"risk": {"tier": "high", "area": "food"}, "deploy": {"approval": {}}}, 3_650),
+        ({"deploy": {"log": {"keep": "1y"}}}, 365),
+    ],
+)
+def test_answers_are_kept_as_declared_and_long_if_nothing_is(
+    declared: dict[str, Any] | None, days: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACTORY_DEFS", str(tmp_path / "defs"))
+    declare(tmp_path / "defs" / "pears", APPLES)
+    if declared is not None:
+        declare(tmp_path / "defs" / "apples", {**APPLES, **declared})
+    assert kept_days("apples") == days

@@ -4,6 +4,7 @@ import json
 import shutil
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from random import Random
@@ -171,12 +172,58 @@ def test_what_a_person_signed_is_what_the_entry_says(decided: Factory, home: Pat
         ("approval", "the SHA-256 of the graph is not", {"graph": "0" * 64}),
         ("approval", "the version that serves is not", {"replaces": 7}),
         ("approval", "the time of the signature is not", {"signed": "2020-01-01T00:00:00Z"}),
+        ("approval", "0 of 1 people approved it", {"decision": "deferred"}),
         ("champion", "the version that served is not", {"replaced": 7}),
         ("rollback", "the version that served is not", {"replaced": 7}),
         ("serving", "the version that serves is not", {"version": 1}),
     ):
         problems = told(kind, lambda entry, _, new=changed: entry.update(new), resigned=False)
         assert any(said in one for one in problems), (changed, problems)
+
+
+@pytest.mark.parametrize("beyond", [0, 1])
+@pytest.mark.parametrize(("age", "sign"), [(-300, -1), (3_600, 1)])
+def test_an_act_is_entered_within_an_hour_and_clocks_differ_by_five_minutes(
+    age: int, sign: int, beyond: int, decided: Factory, home: Path
+) -> None:
+    entries = _entries(decided)
+    entry = next(one for one in entries if one["kind"] == "serving")
+    entered = datetime.fromisoformat(entry["time"][:19])
+    signed = entered - timedelta(seconds=age + sign * beyond)
+    key = load_key(decided.key("jane"), PASSPHRASE.encode)
+    state_anew(home, entry, lambda one: one["predicate"].update(time=f"{signed.isoformat()}Z"), key)
+    problems = problems_with(home, entries)
+    assert any("was signed at another time" in one for one in problems) == bool(beyond)
+
+
+@pytest.mark.parametrize("beyond", [0, 1])
+@pytest.mark.parametrize("end", ["first", "last"])
+def test_an_approval_counts_as_long_as_it_is_declared_to(
+    end: str, beyond: int, decided: Factory, home: Path
+) -> None:
+    entries = _entries(decided)
+    declared, approval, champion = (
+        next(one for one in entries if one["kind"] == kind)
+        for kind in ("declaration", "approval", "champion")
+    )
+    age = -300 - beyond if end == "first" else declared["approval"]["seconds"] + beyond
+    served = datetime.fromisoformat(approval["signed"][:19]) + timedelta(seconds=age)
+    champion["time"] = f"{served.isoformat()}Z"
+    problems = problems_with(home, entries)
+    assert any("apples@1 serves, and 0 of 1 people" in one for one in problems) == bool(beyond)
+
+
+@pytest.mark.parametrize("lost", ["roles", "keys"])
+def test_an_approval_counts_as_long_as_the_person_may_give_it(
+    lost: str, decided: Factory, home: Path
+) -> None:
+    entries = _entries(decided)
+    approved = next(n for n, entry in enumerate(entries) if entry["kind"] == "approval")
+    known = [e for e in entries if e.get("person") == entries[approved]["person"]]
+    person = next(entry for entry in known if entry["kind"] == "person")
+    entries.insert(approved + 1, {**person, lost: []})
+    problems = problems_with(home, entries)
+    assert any("apples@1 serves, and 0 of 1 people" in one for one in problems)
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[" * 60_000, b"\xff", b'{"payload": 5}'])

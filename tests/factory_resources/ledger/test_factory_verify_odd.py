@@ -384,8 +384,15 @@ def _erasure(home: Path, manifest: dict[str, Any]) -> bytes:
 def test_an_odd_list_of_what_was_erased_is_answered(tmp_path: Path) -> None:
     name, computed = _stage(tmp_path, "ingest")
     done = entry("erasure_done", subject="erasure_done/e", found=0)
+    there = ("watch/p/1/look.json", "pictures/p/1.png")
+    for path in there:
+        (tmp_path / path).parent.mkdir(parents=True)
+        (tmp_path / path).touch()
     for manifest, told in (
         ({}, ""),
+        # A later look at answers has the name of the erased one.
+        ({"removed": [there[0]]}, ""),
+        ({"removed": [there[1]]}, "was erased, and is there"),
         ({"removed": [5]}, "has no valid 'removed'"),
         ({"records": {name: 5}}, "was not as it had been entered"),
     ):

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ def promoted(tmp_path_factory: pytest.TempPathFactory) -> Factory:
         assert "and rolls out beside the champion" in text
         rollout = goes_on(made.home)
         assert rollout is not None
-        assert share(rollout, Batch(answers=30), made.home) is not None
+        assert share(rollout, Batch(answers=20), made.home) is not None
         assert champion(made.home) == 2
     # MLflow's alias is compared elsewhere.
     (made.home.path / "mlflow.db").unlink()
@@ -69,7 +70,14 @@ def one(entries: list[dict[str, Any]], kind: str) -> dict[str, Any]:
 
 
 def test_an_honest_roll_out_holds(promoted: Factory, home: Path) -> None:
-    assert found(home, entries_of(promoted)) == []
+    entries = entries_of(promoted)
+    assert found(home, entries) == []
+    times = [
+        datetime.fromisoformat(one(entries, kind)["time"][:19])
+        for kind in ("rollout", "rollout_ended")
+    ]
+    one(entries, "rollout")["seconds"] = int((times[1] - times[0]).total_seconds())
+    assert found(home, entries) == [], "exactly as long as it has to"
 
 
 Change = Callable[[list[dict[str, Any]]], Any]
@@ -101,6 +109,18 @@ def stopped(entries: list[dict[str, Any]]) -> None:
     entries.insert(entries.index(ended), {"kind": "serving", "subject": subject, **stop})
 
 
+def refused(entries: list[dict[str, Any]]) -> None:
+    """Let a person refuse the version before it rolls out, and nothing come after."""
+    begun = one(entries, "rollout")
+    refusal = {**one(entries, "approval"), "decision": "refused"}
+    entries[entries.index(begun) :] = [refusal, begun]
+
+
+def again(entries: list[dict[str, Any]]) -> None:
+    """Let the version before serve again, and the promoted one then without a roll-out."""
+    entries += [{**entry} for entry in entries if entry["kind"] == "champion"]
+
+
 def without_approval(entries: list[dict[str, Any]]) -> None:
     """Let no declaration ask for an approval."""
     for entry in entries:
@@ -119,8 +139,9 @@ def without_approval(entries: list[dict[str, Any]]) -> None:
         (with_("rollout", version=1), "rolls out, and serves already"),
         (with_("rollout", graph="0" * 64), "0 of 1 people approved it"),
         (with_("rollout", seconds=10**6), "before its time"),
-        (with_("rollout", answers=31), "after too few answers"),
+        (with_("rollout", answers=21), "after too few answers"),
         (with_("rollout", share=0), "no valid 'mode' and 'share'"),
+        (with_("rollout", mode="shadow"), "no valid 'mode' and 'share'"),
         (with_("rollout", mode="loud"), "no valid 'mode' and 'share'"),
         (with_("rollout", subject="rollout/pears"), "the subject is not what"),
         (with_("rollout_ended", started=1), "ends a roll-out that does not go on"),
@@ -134,6 +155,8 @@ def without_approval(entries: list[dict[str, Any]]) -> None:
         (repeated("rollout"), "the version that serves is not what"),
         (repeated("model_version", digest="0" * 64), "about model/apples@2"),
         (twice, "begins while another version rolls out"),
+        (refused, "apples@2 serves, although it was refused"),
+        (again, "apples@2 serves at once, and a roll-out was declared"),
         (stopped, "although the pipeline was stopped"),
         (without_approval, "was decided, and no approval was declared"),
         (with_("verdict", passed=False), "apples@2 serves, although it failed"),

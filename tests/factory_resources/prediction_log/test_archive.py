@@ -245,6 +245,24 @@ def test_late_answers_of_an_archived_day_get_a_file_of_their_own(
     require_all(log, taken | early, "archive")
 
 
+def test_a_file_that_was_not_entered_stays_if_nothing_else_has_its_answers(
+    log: PredictionLog, home: Home, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = log.journal()
+    clock.set(DAY, 2)
+    write(late, [7], clock.ids)
+    answer(log, clock)
+    log.archive(AFTER)
+    [file] = files_of(home, DAY, "apples")
+    late.close()
+    log.collect()
+    # As with a ledger from a backup, which is older than the file.
+    monkeypatch.setattr(archiving, "archived_entries", lambda *_: ())
+    log.archive(AFTER)
+    assert file.path.exists()
+    assert len(files_of(home, DAY, "apples")) == 2
+
+
 def test_late_answers_of_a_day_whose_archive_is_elsewhere_are_told_and_stay(
     log: PredictionLog, home: Home, clock: Clock
 ) -> None:

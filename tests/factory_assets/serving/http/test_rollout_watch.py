@@ -139,6 +139,20 @@ def test_a_roll_out_that_cannot_be_compared_keeps_no_other_from_it(
     assert told.startswith("the roll-out of apples was not looked at")
 
 
+def test_a_fault_that_comes_back_is_told_again(
+    home: Home, caplog: pytest.LogCaptureFixture
+) -> None:
+    faults = iter((True, True, False, True))
+
+    def sometimes(*_: Any) -> tuple[Sequence[float], Sequence[float]]:
+        return unreadable(*_) if next(faults) else ([], [])
+
+    served: Any = SimpleNamespace(pipeline="apples", version=2)
+    with caplog.at_level(logging.ERROR, "factory.serve"):
+        look(home, [ServedRollout(begun(home, "apples"), served)], sometimes, times=4)
+    assert len(caplog.records) == 2
+
+
 def test_what_was_seen_is_kept_if_no_truth_can_be_read(home: Home) -> None:
     rollout = begun(home, "apples")
     with pytest.raises(StorageError):

@@ -79,6 +79,14 @@ def test_whom_nothing_tells_apart_is_drawn_anew(served: ServedModel) -> None:
     assert 0 < few[True] < 120
 
 
+@pytest.mark.parametrize("drawn", [999, 1_000])
+def test_so_many_of_ten_thousand_draws_give_the_new_version(
+    drawn: int, served: ServedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("secrets.randbelow", lambda _: drawn)
+    assert rollout(served, 1_000).gives_new_version(None) == (drawn < 1_000)
+
+
 def test_what_was_counted_is_taken_once_and_with_something_to_compare(
     served: ServedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
