@@ -40,7 +40,10 @@ RUN = str(uuid4())
 OWNED: dict[str, Any] = {
     **APPLES,
     "owners": ["team:orchard"],
-    "clean": {"where": {"positive": "size > 1"}, "derive": {"double": "size * 2"}},
+    "clean": {
+        "where": {"positive": "size > 1", "any": "size > -1"},
+        "derive": {"double": "size * 2"},
+    },
 }
 
 
@@ -126,9 +129,11 @@ def test_columns_rows_and_checks_are_those_of_the_stages(events: dict[str, Any])
     quarantined = events["clean"]["outputs"][1]
     counts = [one["outputFacets"]["outputStatistics"]["rowCount"] for one in (clean, quarantined)]
     assert sum(counts) == 200
-    [checked] = events["clean"]["inputs"][0]["inputFacets"]["dataQualityAssertions"]["assertions"]
-    assert (checked["assertion"], checked["success"]) == ("positive", False)
-    assert checked["actual"] == f"{counts[1]} rows"
+    checked = events["clean"]["inputs"][0]["inputFacets"]["dataQualityAssertions"]["assertions"]
+    assert [(one["assertion"], one["success"], one["actual"]) for one in checked] == [
+        ("positive", False, f"{counts[1]} rows"),
+        ("any", True, "0 rows"),
+    ]
     source = events["ingest"]["inputs"][0]
     assert source["inputFacets"]["dataQualityAssertions"]["assertions"]
     of_size = events["ingest"]["outputs"][0]["facets"]["columnLineage"]["fields"]["size"]
@@ -144,6 +149,8 @@ def test_events_of_records_are_those_of_the_run(made: Path) -> None:
 
     recorded = [*map(json.loads, event_lines("apples", RUN[:8]))]
     assert [*map(comparable, recorded)] == [*map(comparable, _written(made))]
+    times = [event["eventTime"] for event in recorded]
+    assert all(start <= end for start, end in zip(times[::2], times[1::2], strict=True))
     assert [*event_lines("apples", None)] == [*event_lines("apples", RUN)]
     with pytest.raises(UnknownNameError, match="no stage of apples"):
         [*event_lines("apples", "another")]
