@@ -87,6 +87,16 @@ def test_one_that_was_never_entered_goes_with_its_manifest(home: Home) -> None:
     assert not manifest_file(home, intent.manifest.id).exists()
 
 
+def test_nothing_is_left_of_one_that_was_never_wholly_written(home: Home, tmp_path: Path) -> None:
+    half = intent_file(home, "").parent / ".half.json"
+    half.parent.mkdir(parents=True)
+    half.write_bytes(b"Xyzzyville")
+    (tmp_path / "other").hardlink_to(half)
+    assert [*unfinished(home)] == []
+    assert not half.exists()
+    assert (tmp_path / "other").read_bytes() == bytes(10)
+
+
 def test_one_that_is_done_goes_however_much_of_it_was_overwritten(home: Home) -> None:
     intent = _intent(home, "Qwertz")
     store_intent(intent, home)
