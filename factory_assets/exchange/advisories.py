@@ -116,11 +116,15 @@ def _is_affected(version: str, affected: OsvAffected) -> bool | None:
 def _is_in_range(version: Version, events: Iterable[OsvEvent]) -> bool | None:
     """Evaluate a range; None if one of its versions is not of PEP 440."""
     moments = []
-    limits = []
+    limits: list[Version | None] = []
     for event in events:
         for kind in ("introduced", "fixed", "last_affected", "limit"):
             text = getattr(event, kind)
-            if text is None or (kind, text) == ("limit", "*"):
+            if text is None:
+                continue
+            if (kind, text) == ("limit", "*"):
+                # One limit that a version is below suffices, and every version is below this one.
+                limits.append(None)
                 continue
             if (kind, text) == ("introduced", "0"):
                 moments.append((Version("0.dev0"), kind))
@@ -135,7 +139,7 @@ def _is_in_range(version: Version, events: Iterable[OsvEvent]) -> bool | None:
             is_in = True
         elif (kind == "fixed" and version >= at) or (kind == "last_affected" and version > at):
             is_in = False
-    return is_in and (not limits or any(version < limit for limit in limits))
+    return is_in and (not limits or any(limit is None or version < limit for limit in limits))
 
 
 def _parsed(text: str) -> Version | None:

@@ -56,6 +56,7 @@ def _found(record: dict[str, Any]) -> list[tuple[str, bool]]:
         (_range(("introduced", "0"), ("limit", "1.6")), True),
         (_range(("introduced", "0"), ("limit", "1.2"), ("limit", "1.6")), True),
         (_range(("introduced", "0"), ("limit", "*")), True),
+        (_range(("introduced", "0"), ("limit", "1.2"), ("limit", "*")), True),
         (_range(("introduced", "0"), kind="GIT"), False),
         ({"versions": ["1.4", "1.5"]}, True),
         ({"versions": ["1.5.0"]}, True),
