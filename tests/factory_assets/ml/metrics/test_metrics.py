@@ -112,6 +112,18 @@ def test_metrics_of_classes_are_those_of_scikit_learn_to_the_last_bit(
     assert scored.metrics(DECISION_METRICS) == defined
 
 
+@pytest.mark.parametrize("kind", ["float32", "float64"])
+@pytest.mark.parametrize("rows", [1, 7, 8, 9, 129, 5_000])
+def test_errors_of_numbers_are_those_of_scikit_learn_to_the_last_bit(rows: int, kind: str) -> None:
+    generator = np.random.default_rng(rows)
+    truth = generator.normal(size=rows) * 10.0 ** generator.integers(-3, 4)
+    outputs = (truth + generator.normal(size=rows)).astype(kind)
+    assert ScoredRows("regression", truth, outputs).metrics(["mae", "rmse"]) == {
+        "mae": sk.mean_absolute_error(truth, outputs),
+        "rmse": sk.root_mean_squared_error(truth, outputs),
+    }
+
+
 def test_ranking_metrics_are_undefined_for_one_class() -> None:
     result = classification_metrics(np.zeros(8, int), BINARY, 0.5, ("no", "yes"))
     assert not {"roc_auc", "average_precision", "balanced_accuracy", "recall"} & set(result)
