@@ -44,10 +44,10 @@ def dump_estimator(estimator: Any, spec: OwnModule, folder: Path) -> bytes:
     Raises:
         ModelError: the estimator contains objects that `load_estimator` would reject.
     """
-    import skops.io
+    from factory_assets.ml.models.trees import skops_io
 
     try:
-        content = skops.io.dumps(estimator)
+        content = skops_io.dumps(estimator)
     except Exception as error:
         raise _not_storable(spec, f"{type(error).__name__}: {error}") from error
     if untrusted := _untrusted(content, spec, folder):
@@ -62,7 +62,7 @@ def load_estimator(content: bytes, spec: OwnModule, folder: Path) -> Any:
         DeclarationError: the user's module cannot be found any more.
         ModelError: the content is not such an estimator, or contains untrusted types.
     """
-    import skops.io
+    from factory_assets.ml.models.trees import skops_io
 
     # Modules beside the declaration have generated names, which work only after their import.
     load_object(spec.python, folder)
@@ -71,7 +71,7 @@ def load_estimator(content: bytes, spec: OwnModule, folder: Path) -> Any:
         content = _with_module_names(content, generated)
         if untrusted := _untrusted(content, spec, folder):
             raise unusable_file_error(f"{FILE} contains {untrusted[0]}, which is not trusted")
-        return skops.io.loads(content, trusted=skops.io.get_untrusted_types(data=content))
+        return skops_io.loads(content, trusted=skops_io.get_untrusted_types(data=content))
     except (BadZipFile, KeyError, ValueError, TypeError, AttributeError, ImportError) as error:
         raise unusable_file_error(f"{FILE} is not a stored {spec.python}: {error}") from error
 
@@ -90,13 +90,13 @@ def _untrusted(content: bytes, spec: OwnModule, folder: Path) -> list[str]:
 
     The code of these modules runs in any case.
     """
-    import skops.io
+    from factory_assets.ml.models.trees import skops_io
 
     names = _plain_names(spec, folder)
     user_modules = {spec.python.partition(":")[0], *names, *names.values()}
     return [
         kind
-        for kind in skops.io.get_untrusted_types(data=content)
+        for kind in skops_io.get_untrusted_types(data=content)
         if kind not in TRUSTED and kind.rpartition(".")[0] not in user_modules
     ]
 

@@ -66,18 +66,17 @@ class EstimatorModel(Model):
         return inputs.one_hot(self._shape.cardinalities)
 
     def save(self, folder: Path) -> None:
-        import skops.io
+        from factory_assets.ml.models.trees import skops_io
 
-        (folder / FILE).write_bytes(canonical(skops.io.dumps(self._estimator)))
+        (folder / FILE).write_bytes(canonical(skops_io.dumps(self._estimator)))
 
     @classmethod
     def load(cls, spec: ModelSpec, shape: Shape, files: Path, folder: Path) -> Self:
-        import skops.io
-        from skops.io.exceptions import UntrustedTypesFoundException
+        from factory_assets.ml.models.trees import skops_io
 
         try:
-            estimator = skops.io.load(files / FILE, trusted=list(cls.trusted))
-        except (UntrustedTypesFoundException, BadZipFile, KeyError, ValueError) as error:
+            estimator = skops_io.load(files / FILE, trusted=list(cls.trusted))
+        except (skops_io.UntrustedTypesFoundException, BadZipFile, KeyError, ValueError) as error:
             raise unusable_file_error(
                 f"{FILE} is not a file of this kind of model: {error}"
             ) from error
