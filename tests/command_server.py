@@ -9,7 +9,6 @@ to the end: what is about any of these starts commands as a person does.
 """
 
 import atexit
-import gc
 import importlib
 import json
 import os
@@ -21,36 +20,7 @@ import threading
 from contextlib import suppress
 from typing import NoReturn
 
-from factory_assets.results.stages import STAGES
-from factory_resources.dagster_databases import ask_less
 from factory_resources.security.offline import go_offline
-from tests.library_tables import keep_migrations
-from tests.quick_keys import make_keys_quickly
-
-IMPORTED = (
-    "factory_assets.cli.dagster_run",
-    "factory_assets.cli.main",
-    "factory_assets.cli.predict",
-    "factory_assets.cli.run",
-    "factory_assets.definitions",
-    "factory_resources.instance",
-    *(f"factory_assets.stages.{stage}" for stage in STAGES),
-    "dagster._core.storage.event_log.sqlite.sqlite_event_log",
-    "dagster._core.storage.runs.sqlite.sqlite_run_storage",
-    "dagster._core.storage.schedules.sqlite.sqlite_schedule_storage",
-    "deltalake",
-    "duckdb",
-    "matplotlib.pyplot",
-    "mlflow.onnx",
-    "mlflow.store.tracking.sqlalchemy_store",
-    "onnxruntime",
-    "pandas",
-    "rich.table",
-    "scipy.stats",
-    "skl2onnx",
-    "sklearn.linear_model",
-)
-"""What a run imports."""
 
 
 class _Server:
@@ -129,18 +99,11 @@ def _send_number(client: socket.socket, number: int) -> None:
 def main() -> None:
     """Import all, serve, and run a command in the process that was forked for it."""
     go_offline()
-    gc.disable()
-    for name in IMPORTED:
-        importlib.import_module(name)
-    ask_less()
-    keep_migrations()
-    make_keys_quickly()
-    gc.freeze()
+    importlib.import_module("tests.forked_modules")
     arguments = _Server(sys.argv[1]).serve()
     if arguments is not None:
         from factory_assets.cli.main import main as factory
 
-        gc.enable()
         try:
             factory(arguments, prog_name="factory")
         except SystemExit as ended:

@@ -12,11 +12,6 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
-from tests.command_server import IMPORTED
-
-_PRELOAD = [*IMPORTED, "sklearn.ensemble"]
-"""What most of the work imports: a process that begins with it starts at once."""
-
 _SECONDS = 300
 
 
@@ -33,10 +28,10 @@ class KillPoint:
 def quick_processes() -> ForkServerContext:
     """Return the context whose processes start at once.
 
-    All tests of a process have one server of forks, with what the first of them lets it import.
+    All tests of a process have one server of forks.
     """
     context = get_context("forkserver")
-    context.set_forkserver_preload(_PRELOAD)
+    context.set_forkserver_preload(["tests.forked_modules"])
     return context
 
 

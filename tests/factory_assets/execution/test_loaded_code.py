@@ -1,33 +1,43 @@
 """A result is not reused if anything changed that the user's code had loaded."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.pipelines import declare
-
-# Each run is a process of its own, as each real run is: a module is loaded once in a process.
-_RUN = """
-import json, sys
-from pathlib import Path
 from factory_assets.declarations.loader import load_pipeline
 from factory_assets.execution.explain import explain
 from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
-from factory_resources.home.home import Home
+from factory_assets.results.data import IngestResult
+from factory_resources.home.home import PROJECT, Home
+from factory_resources.tables.snapshot import read_arrow
+from tests.killed_steps import run_whole
+from tests.pipelines import declare
 
-pipeline, home = load_pipeline(Path(sys.argv[1])), Home(Path(sys.argv[2]))
-call = StageRequest(pipeline, "ingest", home, "run")
-[told] = explain(call, ["ingest"], ())
-run = run_stage(call)
-import pyarrow.parquet
-rows = pyarrow.parquet.read_table(run.value.snapshot.paths(home)[0])["n"].to_pylist()
-parts = run.record.parts.get("loaded")
-print(json.dumps([told.what, told.why, run.reused, rows, parts, run.record.key]))
+
+def _ingest(folder: Path, home: Path, lib: Path, answer: Path) -> None:
+    """Run the first stage with the modules of a folder; write what was told and done."""
+    sys.path.insert(0, str(lib))
+    call = StageRequest(load_pipeline(folder), "ingest", Home(home), "run")
+    [told] = explain(call, ["ingest"], ())
+    run = run_stage(call)
+    assert isinstance(run.value, IngestResult)
+    rows = read_arrow(run.value.snapshot, call.home, ["n"])["n"].to_pylist()
+    loaded = run.record.parts.get("loaded")
+    answer.write_text(json.dumps([told.what, told.why, run.reused, rows, loaded, run.record.key]))
+
+
+# As `_ingest` in a process that has imported nothing before.
+_ALONE = """
+import sys
+from pathlib import Path
+from tests.factory_assets.execution.test_loaded_code import _ingest
+
+_ingest(*map(Path, sys.argv[1:]))
 """
 
 
@@ -47,16 +57,19 @@ class _Project:
         path.parent.mkdir(exist_ok=True)
         path.write_text(code)
 
-    def run(self) -> tuple[str, str, bool, list[int], dict[str, dict[str, str]], str]:
-        done = subprocess.run(
-            [sys.executable, "-c", _RUN, str(self.folder), str(self.home)],
-            env={**os.environ, "PYTHONPATH": f"{self.lib}:{os.environ.get('PYTHONPATH', '')}"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        what, why, reused, rows, loaded, key = json.loads(done.stdout.splitlines()[-1])
+    def run(self, *, anew: bool = False) -> tuple[str, str, bool, list[int], Any, str]:
+        """Run in a process of its own, as each real run is: a module is loaded once in a process.
+
+        Args:
+            anew: whether it has not even imported what the factory itself needs.
+        """
+        answer = self.home.with_name("answer.json")
+        arguments = self.folder, self.home, self.lib, answer
+        if anew:
+            subprocess.run([sys.executable, "-c", _ALONE, *arguments], cwd=PROJECT, check=True)
+        else:
+            run_whole(_ingest, *arguments)
+        what, why, reused, rows, loaded, key = json.loads(answer.read_text())
         return what, why, reused, rows, loaded, key
 
 
@@ -153,7 +166,7 @@ def test_pandas_and_what_it_needs_are_recorded(tmp_path: Path) -> None:
         "from scipy import stats\nimport pandas as pd\n"
         "def rows(): return pd.DataFrame({'n': [int(stats.norm.cdf(0) * 2)]})\n",
     )
-    loaded = project.run()[4]
+    loaded = project.run(anew=True)[4]
     assert {"pandas", "numpy", "scipy", "python-dateutil"} <= loaded["libraries"].keys()
     assert all(loaded["libraries"].values())
     assert [*loaded["modules"]] == ["made"]
