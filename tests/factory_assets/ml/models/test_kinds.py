@@ -109,8 +109,13 @@ def same_everywhere(
     task: str,
     tolerance: float,
     test: pa.Table | None = None,
+    exported: bytes | None = None,
 ) -> None:
-    """Require bit-identical outputs after loading, and ONNX outputs within the tolerance."""
+    """Require bit-identical outputs after loading, and ONNX outputs within the tolerance.
+
+    Args:
+        exported: the graph, if it was exported already.
+    """
     test = hostile(rows(300, 3, task)) if test is None else test
     expected = trained.outputs(test)
     assert np.isfinite(expected).all()
@@ -121,7 +126,7 @@ def same_everywhere(
     cls = model_class(description.spec, folder)
     model = cls.load(description.spec, description.shape, files, folder)
     np.testing.assert_array_equal(TrainedModel(description, model).outputs(test), expected)
-    exported = export(trained)
+    exported = exported or export(trained)
     served = OnnxModel.of(exported)
     # Absurd inputs give huge predictions, whose rounding errors exceed an absolute tolerance.
     scale = np.maximum(trained.target.sd, np.abs(expected - trained.target.mean))

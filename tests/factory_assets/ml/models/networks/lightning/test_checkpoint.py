@@ -1,17 +1,16 @@
 """A killed training resumes from its last checkpoint and ends with the same weights."""
 
-import os
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
+from factory_assets.declarations.loader import load_pipeline
 from factory_assets.execution.requests import StageRequest
 from factory_assets.execution.runner import run_stage
 from factory_assets.ml.artifacts.trained_model import save_trained
@@ -20,8 +19,9 @@ from factory_assets.ml.training.fitting import fit
 from factory_assets.results.model import Candidate
 from factory_assets.results.stages import Stage
 from factory_assets.spec import Pipeline
-from factory_resources.home.home import PROJECT, Home
+from factory_resources.home.home import Home
 from tests.factory_assets.ml.models.cases import SEQUENCES, pipeline, rows, series
+from tests.killed_steps import quick_processes
 from tests.long_run import in_long
 from tests.pipelines import APPLES, declare, write_apples
 
@@ -169,21 +169,12 @@ def test_a_damaged_checkpoint_is_ignored(damage: str, tmp_path: Path, home: Home
     assert digest(again, home) == digest(fit(declared, *data, home), home)
 
 
-SCRIPT = """
-import sys
-from pathlib import Path
-from factory_assets.declarations.loader import load_pipeline
-from factory_assets.execution.requests import StageRequest
-from factory_assets.execution.runner import run_stage
-from factory_resources.home.home import Home
-
-def say(text):
-    print(text, flush=True)
-
-pipeline, home = load_pipeline(Path(sys.argv[1])), Home(Path(sys.argv[2]))
-for stage in ("ingest", "clean", "split", "train"):
-    run_stage(StageRequest(pipeline, stage, home, "first", progress=say))
-"""
+def _train(folder: Path, home: Path, told: Connection) -> None:
+    """Run the stages up to `train`, and tell each step."""
+    pipeline = load_pipeline(folder)
+    stages: tuple[Stage, ...] = ("ingest", "clean", "split", "train")
+    for stage in stages:
+        run_stage(StageRequest(pipeline, stage, Home(home), "first", progress=told.send))
 
 
 class Orchard:
@@ -231,19 +222,17 @@ class Orchard:
 def killed(tmp_path_factory: pytest.TempPathFactory) -> Orchard:
     """A pipeline whose training was ended by a real `kill -9`."""
     orchard = Orchard(tmp_path_factory.mktemp("killed"))
-    process = subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, str(orchard.pipeline.folder), str(orchard.home.path)],
-        cwd=PROJECT,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout
-    for line in process.stdout:
-        if line.startswith("epoch 5/"):
-            break
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL
+    processes = quick_processes()
+    heard, told = processes.Pipe(duplex=False)
+    arguments = orchard.pipeline.folder, orchard.home.path, told
+    process = processes.Process(target=_train, args=arguments)
+    process.start()
+    told.close()
+    while not heard.recv().startswith("epoch 5/"):
+        pass
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     return orchard
 
 
