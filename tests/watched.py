@@ -127,14 +127,12 @@ def make_watched(root: Path, **changed: Any) -> Watched:
     with pytest.MonkeyPatch.context() as patch:
         enter(root, patch)
         run(RunSelection(["pumps"]), Console(quiet=True))
-        if "watch" not in changed:
-            _measure_errors(watched)
     return watched
 
 
 def shared_watched(root: Path) -> Watched:
     """Return a copy of the pipeline as it is declared here, trained once for all tests."""
-    made_once("watched", root, make_watched)
+    made_once("watched", root, lambda folder: _measure_errors(make_watched(folder)))
     return Watched(root)
 
 
