@@ -132,12 +132,12 @@ def make_watched(root: Path, **changed: Any) -> Watched:
 
 def shared_watched(root: Path) -> Watched:
     """Return a copy of the pipeline as it is declared here, trained once for all tests."""
-    made_once("watched", root, lambda folder: _measure_errors(make_watched(folder)))
+    made_once("watched", root, lambda folder: measure_errors(make_watched(folder)))
     return Watched(root)
 
 
-def _measure_errors(watched: Watched) -> None:
-    """Measure the errors of estimates, which every copy would measure at its first look."""
+def measure_errors(watched: Watched) -> None:
+    """Measure the errors of estimates, which every copy would do at its first look."""
     from factory_assets.monitoring.answers import AnsweredRows
     from factory_assets.monitoring.champion import watched_champion
     from factory_assets.monitoring.error_cache import ErrorCache

@@ -25,7 +25,7 @@ from factory_resources.prediction_log.prediction_log import PredictionLog
 from tests.factory_resources.outcomes.samples import add, feedback
 from tests.ledger import problems
 from tests.pipelines import enter
-from tests.watched import PUMPS, Watched, make_watched, rows
+from tests.watched import PUMPS, Watched, copy_watched, make_watched, measure_errors, rows
 
 pytestmark = pytest.mark.slow
 
@@ -76,12 +76,32 @@ def _require_quiet(watched: Watched, day: int) -> MonitorReport:
     return report
 
 
-def test_answered_texts_have_one_spelling_where_training_rows_have(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    unified = make_watched(tmp_path / "unified", clean={"unify": ["colour"]})
-    enter(unified.root, monkeypatch)
-    inputs = watched_champion(unified.pipeline, unified.home).inputs
+@pytest.fixture(scope="module")
+def otherwise(tmp_path_factory: pytest.TempPathFactory) -> Watched:
+    """Pumps whose classes are texts, whose colours have one spelling, with sensitive columns."""
+    contract = [
+        {**column, "sensitive": "personal"} if column["name"] in {"heat", "colour"} else column
+        for column in PUMPS["ingest"]["contract"]
+    ]
+    derive = {"load": "heat * wear", "state": "if(failed = 1, 'broken', 'fine')"}
+    made = make_watched(
+        tmp_path_factory.mktemp("otherwise") / "made",
+        ingest={**PUMPS["ingest"], "contract": contract},
+        clean={"unify": ["colour"], "derive": derive},
+        train={**PUMPS["train"], "target": "state", "exclude": ["taken", "failed"]},
+        deploy={"log": {"sensitive": "encrypt"}},
+    )
+    measure_errors(made)
+    return made
+
+
+@pytest.fixture
+def others(otherwise: Watched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Watched:
+    return copy_watched(otherwise, tmp_path / "factory", monkeypatch)
+
+
+def test_answered_texts_have_one_spelling_where_training_rows_have(others: Watched) -> None:
+    inputs = watched_champion(others.pipeline, others.home).inputs
     asked = [
         ["red" if name == "colour" else None for name in inputs.names],
         [" RED  red" if name == "colour" else None for name in inputs.names],
@@ -109,21 +129,9 @@ def test_a_shift_of_one_column_is_named_within_days(pumps: Watched) -> None:
     assert first.effect > 0.2
 
 
-def test_no_value_of_a_sensitive_column_is_in_an_alarm(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    contract = [
-        {**column, "sensitive": "personal"} if column["name"] in {"heat", "colour"} else column
-        for column in PUMPS["ingest"]["contract"]
-    ]
-    personal = make_watched(
-        tmp_path / "personal",
-        ingest={**PUMPS["ingest"], "contract": contract},
-        deploy={"log": {"sensitive": "encrypt"}},
-    )
-    enter(personal.root, monkeypatch)
-    personal.answer(rows(300, 5, red=0.9, heat=30))
-    report = personal.look(1)
+def test_no_value_of_a_sensitive_column_is_in_an_alarm(others: Watched) -> None:
+    others.answer(rows(300, 5, red=0.9, heat=30))
+    report = others.look(1)
     words = {one.column: one.words for one in report.findings if one.what == "values"}
     assert words == dict.fromkeys(("heat", "colour"), "other values")
     assert report.has("drift")
@@ -299,14 +307,10 @@ def test_performance_is_estimated_without_outcomes(pumps: Watched) -> None:
     assert estimate.tested == pytest.approx(estimate.value, abs=0.03)
 
 
-def test_classes_may_be_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    told = {"derive": {"load": "heat * wear", "state": "if(failed = 1, 'broken', 'fine')"}}
-    train = {**PUMPS["train"], "target": "state", "exclude": ["taken", "failed"]}
-    pumps = make_watched(tmp_path / "factory", clean=told, train=train)
-    enter(pumps.root, monkeypatch)
+def test_classes_may_be_texts(others: Watched) -> None:
     asked = rows(600, 70)
-    answers = pumps.answer(asked)
-    estimate = pumps.look(1).estimated["roc_auc"]
+    answers = others.answer(asked)
+    estimate = others.look(1).estimated["roc_auc"]
     truth = np.array([row["failed"] for row in asked])
     real = roc_auc_score(truth, [answer["p_broken"] for answer in answers])
     assert estimate.value == pytest.approx(real, abs=0.05)
