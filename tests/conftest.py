@@ -22,7 +22,7 @@ from tests.library_tables import copy_tables, keep_migrations
 from tests.postgres import Postgres, running
 from tests.quick_keys import make_keys_quickly
 from tests.random_examples import ALL
-from tests.shared_homes import share_homes
+from tests.shared_homes import share_homes, shared_folder
 from tests.storage import S3, storing
 
 # The same examples everywhere, so that a test run says something about the code and not about the
@@ -102,18 +102,13 @@ def _quick_keys() -> None:
     make_keys_quickly()
 
 
-@pytest.fixture(scope="session")
-def _mlflow_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("mlflow") / "tables.db"
-
-
 @pytest.fixture(autouse=True)
-def _what_is_kept(_mlflow_tables: Path) -> None:
-    copy_tables(_mlflow_tables)
+def _what_is_kept() -> None:
+    copy_tables(shared_folder())
     if "dagster" in sys.modules:
         ask_less()
     keep_migrations()
-    keep_plots()
+    keep_plots(shared_folder())
 
 
 @pytest.fixture(scope="session", autouse=True)

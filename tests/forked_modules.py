@@ -9,8 +9,10 @@ import importlib
 
 from factory_assets.results.stages import STAGES
 from factory_resources.dagster_databases import ask_less
-from tests.library_tables import keep_migrations
+from tests.kept_plots import keep_plots
+from tests.library_tables import copy_tables, keep_migrations
 from tests.quick_keys import make_keys_quickly
+from tests.shared_homes import shared_folder
 
 _IMPORTED = (
     "factory_assets.cli.dagster_run",
@@ -46,6 +48,8 @@ for _name in _IMPORTED:
     importlib.import_module(_name)
 ask_less()
 keep_migrations()
+copy_tables(shared_folder())
+keep_plots(shared_folder())
 make_keys_quickly()
 gc.freeze()
 gc.enable()
