@@ -1,8 +1,7 @@
 """Facts about a version among others: chain, difference, people's decisions, interface."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
 
 from factory_assets.audit.dossier.cited import (
     Cell,
@@ -17,9 +16,9 @@ from factory_assets.audit.dossier.cited import (
 )
 from factory_assets.audit.dossier.cited_home import VersionDocuments, version_documents
 from factory_assets.audit.dossier.damage import DamagedFile
-from factory_assets.data.transforms.narrowing import needed_columns
+from factory_assets.data.transforms.narrowing import source_columns
 from factory_assets.results.stages import STAGES
-from factory_assets.spec import Clean, Column, Ingest, PipelineSpec
+from factory_assets.spec import Column, PipelineSpec
 from factory_assets.spec.base import STORED
 from factory_resources.ledger.entries import (
     CandidateDecided,
@@ -228,17 +227,6 @@ def interface_facts(documents: VersionDocuments) -> Iterator[FactTable]:
         )
 
 
-@dataclass(frozen=True)
-class _DeclaredModel:
-    """A model as it was declared: what it reads, and what that is made from."""
-
-    columns: Sequence[str]
-    ingest: Ingest
-    clean: Clean
-    inputs: Mapping[str, str] = field(default_factory=dict)
-    booleans: Sequence[str] = ()
-
-
 def _request_columns(trained: CitedDocument, declared: CitedDocument | None) -> Iterable[Column]:
     """Return the columns that the inputs are made from; without a declaration, the inputs."""
     read = [
@@ -252,4 +240,4 @@ def _request_columns(trained: CitedDocument, declared: CitedDocument | None) -> 
     # A series also needs its unit and its order, and a network for images the image.
     beside = (declared.get("train", "model", key) for key in ("by", "order", "image"))
     names = [*read, *(cell.value for cell in beside if isinstance(cell, CitedValue))]
-    return needed_columns(_DeclaredModel([*map(str, names)], spec.ingest, spec.clean))
+    return source_columns(spec.ingest, spec.clean, [*map(str, names)]).values()

@@ -83,16 +83,27 @@ def narrowed_ingest(model: TrainedUnder, source: Source) -> Ingest:
 
 def needed_columns(model: TrainedUnder) -> tuple[Column, ...]:
     """Return the contract of each source column that the model's inputs are derived from."""
-    needed = _needed(model.clean, model.columns)
-    derived = {name.lower() for name in model.clean.columns}
-    declared = {column.name.lower(): column for column in model.ingest.contract.columns}
     return tuple(
-        with_type(declared.get(key, Column(name=name)), _type_of_input(model, name)).model_copy(
+        with_type(column, _type_of_input(model, name)).model_copy(
             update={"unique": False} | ({"nullable": False} if _is_picture(model, name) else {})
         )
-        for key, name in needed.items()
-        if key not in derived
+        for name, column in source_columns(model.ingest, model.clean, model.columns).items()
     )
+
+
+def source_columns(ingest: Ingest, clean: Clean, read: Sequence[str]) -> dict[str, Column]:
+    """Return the source columns that columns are derived from, as declared, by their names.
+
+    Args:
+        read: the columns that a model reads.
+    """
+    derived = {name.lower() for name in clean.columns}
+    declared = {column.name.lower(): column for column in ingest.contract.columns}
+    return {
+        name: declared.get(key, Column(name=name))
+        for key, name in _needed(clean, read).items()
+        if key not in derived
+    }
 
 
 def with_type(column: Column, kind: ColumnType | None) -> Column:
