@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 LOG = "_delta_log"
 """The folder of the log in that of a table."""
 
+LAST_CHECKPOINT = "_last_checkpoint"
+"""The file that names the newest checkpoint of a log."""
+
 _TYPE, _FEATURE = "timestamp_ntz", "timestampNtz"
 """The type of a time without a zone in a schema, and the feature that it needs."""
 
@@ -62,7 +65,7 @@ def withdraw_commits(folder: Path, before: int) -> None:
     for number in range(newest_commit(folder), before, -1):
         for path in commit_path(folder, number).parent.glob(f"{number:020}.*"):
             if "checkpoint" in path.name:
-                path.with_name("_last_checkpoint").unlink(missing_ok=True)
+                path.with_name(LAST_CHECKPOINT).unlink(missing_ok=True)
             path.unlink()
 
 
@@ -81,7 +84,7 @@ def sync_commits(folder: Path, before: int) -> None:
         sync_path(path)
         if (checkpoint := path.with_suffix(".checkpoint.parquet")).exists():
             sync_path(checkpoint)
-            sync_path(path.with_name("_last_checkpoint"))
+            sync_path(path.with_name(LAST_CHECKPOINT))
     if newest > before:
         sync_path(folder / LOG)
     if before < 0:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from factory_resources.delta_protocol import LOG
+from factory_resources.delta_protocol import LAST_CHECKPOINT, LOG
 from factory_resources.home.home import Home, is_free, scratch_prefix, storage_errors
 from factory_resources.home.processes import pod_lock
 
@@ -22,7 +22,7 @@ _SCRATCH = re.compile(r"(\d+)\.(\w+)-")
 
 _POD_SCRATCH = re.compile(r"([a-z0-9-]+)\.pod-")
 
-_COMMITTED = re.compile(r"\d{20}\.(json|crc|checkpoint.*)|_last_checkpoint|_sidecars")
+_COMMITTED = re.compile(rf"\d{{20}}\.(json|crc|checkpoint.*)|{LAST_CHECKPOINT}|_sidecars")
 
 
 @dataclass(frozen=True)

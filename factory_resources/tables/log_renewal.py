@@ -7,15 +7,12 @@ import json
 import os
 from pathlib import Path
 
-from factory_resources.delta_protocol import LOG, newest_commit
+from factory_resources.delta_protocol import LAST_CHECKPOINT, LOG, newest_commit
 from factory_resources.durability import sync_path
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home, storage_errors
 from factory_resources.tables.delta_log import PARTITION, add_action
 from factory_resources.tables.logged_files import logged_files
-
-_LAST = "_last_checkpoint"
-"""The file that names the newest checkpoint of a log."""
 
 
 def renew_log(table: str, home: Home) -> None:
@@ -61,14 +58,14 @@ def _write_log(folder: Path, to: Path) -> None:
 
 def _take_over(old: Path, new: Path, number: int) -> None:
     """Put a log with the commit 0 in the place of another one, with this number."""
-    before = [path for path in old.iterdir() if path.name != _LAST]
-    last = json.loads((new / _LAST).read_text())
-    (new / _LAST).write_text(json.dumps({**last, "version": number}))
+    before = [path for path in old.iterdir() if path.name != LAST_CHECKPOINT]
+    last = json.loads((new / LAST_CHECKPOINT).read_text())
+    (new / LAST_CHECKPOINT).write_text(json.dumps({**last, "version": number}))
     for path in sorted(new.glob(f"{0:020}.*")):
         sync_path(path)
         os.replace(path, old / f"{number:020}{path.name[20:]}")
-    sync_path(new / _LAST)
-    os.replace(new / _LAST, old / _LAST)
+    sync_path(new / LAST_CHECKPOINT)
+    os.replace(new / LAST_CHECKPOINT, old / LAST_CHECKPOINT)
     # Not before the new log is on the disk: there is no other.
     sync_path(old)
     for path in before:

@@ -9,15 +9,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from factory_resources.delta_protocol import LOG, commit_path, newest_commit, withdraw_commits
+from factory_resources.delta_protocol import (
+    LAST_CHECKPOINT,
+    LOG,
+    commit_path,
+    newest_commit,
+    withdraw_commits,
+)
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
 from factory_resources.store.client import StoredObject
 from factory_resources.store.copies import COPIED, copy_changed
 from factory_resources.store.store import SharedStore, in_parallel, note_file, shared_store
-
-_LAST = "_last_checkpoint"
-"""The file that names the newest checkpoint of a log."""
 
 _CHECKPOINT = ".checkpoint.parquet"
 
@@ -63,11 +66,11 @@ class SharedLog:
         known, newest = self._known(), _newest(names)
         withdraw_commits(self._folder, known)
         wanted = [n for n in sorted(names) if n[:1].isdecimal() and int(n[:20]) > known]
-        if newest > known and _LAST in names:
-            wanted.append(_LAST)
+        if newest > known and LAST_CHECKPOINT in names:
+            wanted.append(LAST_CHECKPOINT)
         contents = in_parallel(self.store.client.read, [names[name] for name in wanted])
         for name, content in zip(wanted, contents, strict=True):
-            if content is not None and (name != _LAST or self._has_checkpoint(content)):
+            if content is not None and (name != LAST_CHECKPOINT or self._has_checkpoint(content)):
                 self.store.home.write_atomic(self._folder / LOG / name, content)
         self._note(newest)
 
@@ -94,7 +97,7 @@ class SharedLog:
     def _publish_checkpoint(self) -> None:
         path = self._folder / LOG / f"{newest_commit(self._folder):020}{_CHECKPOINT}"
         if path.is_file():
-            for one in (path, path.with_name(_LAST)):
+            for one in (path, path.with_name(LAST_CHECKPOINT)):
                 self.store.write(one, one.read_bytes())
 
     def _has_checkpoint(self, content: bytes) -> bool:
