@@ -47,19 +47,19 @@ def _replace(owner: Any, name: str, change: Callable[..., Callable[..., Any]]) -
 def _sharing(create: Callable[..., Any]) -> Callable[..., Any]:
     """Let calls with the same arguments return the same engine, which keeps no connection."""
     engines: dict[str, Any] = {}
-    first: list[Any] = []
+    first: Any = None
 
     def create_engine(url: str, **settings: Any) -> Any:
+        nonlocal first
         asked = f"{url} {settings}"
         if (engine := engines.get(asked)) is None:
             if len(engines) >= _FILES:
                 engines.clear()
             engine = engines[asked] = create(url, **settings)
-            first.append(engine)
+            first = first or engine
             # What one has compiled, all have: the files of runs are asked the same.
-            engine.dialect = first[0].dialect
-            engine._compiled_cache = first[0]._compiled_cache
-            del first[1:]
+            engine.dialect = first.dialect
+            engine._compiled_cache = first._compiled_cache
         return engine
 
     return create_engine
