@@ -7,8 +7,9 @@ prefix are compared. A compiled alternation (`re`) tries every string at every b
 """
 
 import re
+from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -92,6 +93,21 @@ class Matcher:
                 end = start + len(needle.content)
                 if (found := _judge(content, start, end, needle, in_text)) is not None:
                     yield Match(start, found, needle)
+
+    def find_cells(
+        self, cells: bytes, ends: Sequence[int], *, in_text: bool = True
+    ) -> Iterator[int]:
+        """Yield the number of the cell, from 0, for each place that counts in a cell, in no order.
+
+        Args:
+            cells: one after another, with a zero byte behind each, so that none is beside another.
+            ends: where each of them ends, before its zero byte.
+            in_text: see `find`.
+        """
+        for match in self.find(cells, in_text=in_text):
+            number = bisect_left(ends, match.start)
+            if match.end <= ends[number]:
+                yield number
 
 
 class _PrefixTable:

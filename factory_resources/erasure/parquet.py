@@ -193,19 +193,16 @@ def _decimals(kind: Any, terms: SearchTerms) -> list[Any]:
 
 
 def _text_cells(column: Any, matcher: Matcher, *, in_text: bool) -> int:
-    """Return how many cells of text or bytes have a value."""
+    """Return how many cells of text or bytes, as large binaries, have a value."""
     import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
 
-    _, offsets_buffer, content = column.buffers()
-    if content is None or not len(column):
+    nothing, separator = (pa.scalar(one, pa.large_binary()) for one in (b"", b"\0"))
+    cells = pc.binary_join_element_wise(column.drop_null(), nothing, separator)
+    if not len(cells):
         return 0
-    offsets = np.frombuffer(offsets_buffer, np.int64, len(column) + 1, column.offset * 8)
-    first, last = int(offsets[0]), int(offsets[-1])
-    whole = content[first:last].to_pybytes() if last > first else b""
-    # Cells stand side by side: which of them it is, and what stands beside it, is asked then.
-    starts = {match.start + first for match in matcher.find(whole, in_text=False)}
-    cells = np.unique(np.searchsorted(offsets, sorted(starts), side="right") - 1)
-    return sum(
-        any(True for _ in matcher.find(column[int(cell)].as_py() or b"", in_text=in_text))
-        for cell in cells
-    )
+    _, offsets_buffer, content = cells.buffers()
+    ends = np.frombuffer(offsets_buffer, np.int64, len(cells) + 1)[1:] - 1
+    found = matcher.find_cells(content.to_pybytes(), ends.tolist(), in_text=in_text)
+    return len({*found})

@@ -138,13 +138,25 @@ def _png(path: Path) -> Iterator[tuple[str, Readable]]:
     while at + 8 <= len(content):
         length, kind = struct.unpack(">I4s", content[at : at + 8])
         chunk = content[at + 8 : at + 8 + length]
-        if kind in (b"zTXt", b"iTXt"):
-            # Wherever the compressed part begins: after the keyword, and other names.
-            start = chunk.find(b"\x78", chunk.find(b"\0"))
-            packed = chunk[start:] if start >= 0 else b""
+        if packed := _packed_text(kind, chunk):
             text = zlib.decompressobj().decompress(packed, _MOST_UNPACKED)
             yield kind.decode(), io.BytesIO(text)
         at += length + 12
+
+
+def _packed_text(kind: bytes, chunk: bytes) -> bytes:
+    """Return the compressed text of a chunk; empty if it has none.
+
+    The fields are those of the specification of PNG, third edition, 11.3.3.
+    """
+    _, _, fields = chunk.partition(b"\0")
+    if kind == b"zTXt":
+        # Behind its keyword stands the method of compression, of which there is one.
+        return fields[1:]
+    if kind == b"iTXt" and fields[:1] == b"\1":
+        # A language and the translated keyword, each with a zero byte behind it.
+        return fields[2:].split(b"\0", 2)[-1]
+    return b""
 
 
 _READERS: dict[bytes, Callable[[Path], Iterator[tuple[str, Readable]]]] = {

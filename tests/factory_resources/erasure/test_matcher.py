@@ -1,5 +1,6 @@
 """The places of a value are those that a plain comparison finds, and its neighbours are judged."""
 
+import itertools
 import json
 import os
 from collections.abc import Iterator
@@ -144,3 +145,46 @@ def test_a_shortened_text_ends_at_its_ellipsis(cut: int, following: str) -> None
 def test_a_word_counts_anywhere_in_a_binary_file() -> None:
     assert _finds("Zaphod", b"\x00xZaphody\x00", in_text=False)
     assert not _finds("Zaphod", b"\x00xZaphody\x00")
+
+
+@given(
+    cells=st.lists(
+        st.sampled_from(
+            [
+                "",
+                "420042",
+                "1420042",
+                "4200421",
+                "7",
+                "Zaphod",
+                "Zaphodia",
+                "x",
+                "Zap",
+                "hod",
+                "%20",
+            ]
+        ),
+        max_size=12,
+    ),
+    padding=st.sampled_from([0, 300]),
+    in_text=st.booleans(),
+)
+def test_a_cell_is_judged_as_if_it_stood_alone(
+    cells: list[str], padding: int, in_text: bool
+) -> None:
+    contents = [b"-" * padding, *(cell.encode() for cell in cells)]
+    matcher = Matcher([*needles([420_042]), *needles(["Zaphod"])])
+    joined = b"".join(content + b"\0" for content in contents)
+    ends = [*itertools.accumulate(len(content) + 1 for content in contents)]
+    alone = {
+        number
+        for number, content in enumerate(contents)
+        if any(True for _ in matcher.find(content, in_text=in_text))
+    }
+    found = matcher.find_cells(joined, [end - 1 for end in ends], in_text=in_text)
+    assert {*found} == alone
+
+
+def test_a_value_over_the_border_of_two_cells_is_in_neither() -> None:
+    matcher = Matcher([Needle(b"phod\0Bee", "binary")])
+    assert not [*matcher.find_cells(b"Zaphod\0Beeblebrox\0", [6, 17])]

@@ -3,7 +3,9 @@
 import gzip
 import io
 import sqlite3
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import date, datetime, timedelta
@@ -176,6 +178,45 @@ def test_the_beginning_of_another_cell_is_not_a_value(home: Home) -> None:
     assert not [*find_values(home, ["person"])]
 
 
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.binary()])
+def test_a_cell_counts_whatever_the_cell_before_it_ends_in(kind: pa.DataType, home: Home) -> None:
+    path = home.tables / "apples" / "clean" / "a.parquet"
+    path.parent.mkdir(parents=True)
+    notes = pa.array(["ward 7", "4200424242 called", None, "", "17", "4200424242"]).cast(kind)
+    # Statistics and dictionaries would name the value, too.
+    pq.write_table(pa.table({"note": notes}), path, use_dictionary=False, write_statistics=False)
+    places = [(one.where, one.count) for one in find_values(home, [4_200_424_242])]
+    assert ("column note", 2) in places
+
+
+def _picture(*chunks: tuple[bytes, bytes]) -> bytes:
+    """Return what a reader of texts sees of a picture, without its image."""
+    parts = [
+        struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(content))
+        for kind, content in (*chunks, (b"IEND", b""))
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def test_texts_of_a_picture_are_found_packed_or_not(home: Home) -> None:
+    home.path.mkdir()
+    text = b"of Zaphod7Qbeeble"
+    international = b"x\0%s\0de\0x-axis\0"
+    chunks = {
+        "zTXt": (b"zTXt", b"x\0\0" + zlib.compress(text)),
+        "iTXt": (b"iTXt", international % b"\1" + zlib.compress(text)),
+        "plain": (b"iTXt", international % b"\0" + text),
+    }
+    for name, chunk in chunks.items():
+        (home.path / f"{name}.png").write_bytes(_picture(chunk))
+    found = {one.path: one.where for one in find_values(home, ["Zaphod7Qbeeble"])}
+    assert found == {
+        "zTXt.png": "packed: zTXt",
+        "iTXt.png": "packed: iTXt",
+        "plain.png": "bytes",
+    }
+
+
 def test_a_write_ahead_log_is_searched(home: Home) -> None:
     home.path.mkdir()
     path = home.path / "mlflow.db"
@@ -251,8 +292,9 @@ def _archive(before: bytes, after: bytes) -> bytes:
         ("a.zip", _archive(b"text", b"test")),
         # A password is needed.
         ("a.zip", _archive(b"\x00\x08\x00\x00", b"\x01\x08\x00\x00")),
+        ("a.png", _picture((b"zTXt", b"x\0\0 no zlib"))),
     ],
-    ids=["table", "database", "begun", "cut", "sum", "name", "content", "encrypted"],
+    ids=["table", "database", "begun", "cut", "sum", "name", "content", "encrypted", "picture"],
 )
 def test_a_damaged_file_is_an_error_that_names_it(name: str, content: bytes, home: Home) -> None:
     home.path.mkdir()
