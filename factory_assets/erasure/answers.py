@@ -6,8 +6,9 @@ are. How answers are erased belongs in `factory_resources.prediction_log`.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from factory_assets.data.privacy.sensitive_columns import redact_errors
@@ -35,10 +36,15 @@ from factory_resources.sql.expressions import compared_constants, parse
 if TYPE_CHECKING:
     import duckdb
 
+    from factory_resources.erasure.matcher import Matcher
     from factory_resources.prediction_log.record import PredictionRecord
 
 _ROWS = 10_000
 """Rows that are compared together, and those of one request more."""
+
+_SEARCHED = 1 << 20
+"""Bytes of requests and their answers that are searched together: a search of a short one alone
+takes much longer than its comparison."""
 
 _ASKED = "asked"
 
@@ -255,12 +261,39 @@ def requests_with(home: Home, pipeline: str, values: Collection[Value]) -> list[
     if not values or not (has_store(home) or journal_folder(home).is_dir()):
         return []
     matcher, protected = search_terms(values).in_cells, ProtectedValues(home, pipeline, values)
+    found = set[bytes]()
     with PredictionLog(home) as log:
-        found = {
-            request.hex()
-            for request, record in log.every(pipeline, bytes(16))
-            if any(matcher.find(record.input))
-            or any(matcher.find(record.output))
-            or protected.are_in(record)
-        }
-    return sorted(found)
+        for part in _in_parts(log.every(pipeline, bytes(16))):
+            found |= _plainly_with(matcher, part)
+            found |= {
+                request
+                for request, record in part
+                if request not in found and protected.are_in(record)
+            }
+    return sorted(request.hex() for request in found)
+
+
+def _in_parts(
+    records: Iterable[tuple[bytes, PredictionRecord]],
+) -> Iterator[list[tuple[bytes, PredictionRecord]]]:
+    """Yield the records, so many at a time as are searched together."""
+    part: list[tuple[bytes, PredictionRecord]] = []
+    size = 0
+    for request, record in records:
+        part.append((request, record))
+        size += len(record.input) + len(record.output)
+        if size >= _SEARCHED:
+            yield part
+            part, size = [], 0
+    if part:
+        yield part
+
+
+def _plainly_with(
+    matcher: Matcher, records: Sequence[tuple[bytes, PredictionRecord]]
+) -> set[bytes]:
+    """Return the requests that have one of the values as it is, in what was asked or answered."""
+    contents = [one for _, record in records for one in (record.input, record.output)]
+    ends = [end - 1 for end in accumulate(len(one) + 1 for one in contents)]
+    cells = b"".join(one + b"\0" for one in contents)
+    return {records[number // 2][0] for number in matcher.find_cells(cells, ends)}

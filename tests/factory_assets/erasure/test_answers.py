@@ -214,6 +214,18 @@ def test_values_of_nobody_else_are_found_in_protected_cells(
     assert requests_with(unknown.home, "pump", sought) == [own[1].hex()]
 
 
+@pytest.mark.parametrize("searched", [1, 100, 1 << 20])
+def test_values_of_nobody_else_are_found_however_many_requests_are_searched_together(
+    searched: int, unknown: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answers, "_SEARCHED", searched)
+    cells = ["Qwertz Uiopasdf", 4_200_424_042, "7", 14_200_424_042, "Qwertz Uiopasdfg", "", 42]
+    asked = [unknown.write([{"x": "other"}, {"x": cell}]) for cell in cells * 2]
+    own = sorted(asked[number].hex() for number in (0, 1, 7, 8))
+    assert requests_with(unknown.home, "pump", ["Qwertz Uiopasdf", 4_200_424_042]) == own
+    assert requests_with(unknown.home, "pump", ["Zyxwvu Tsrqpo"]) == []
+
+
 def test_what_is_true_of_missing_values_is_not_true_of_unknown_ones(unknown: Answers) -> None:
     unknown.write([{"a": 1}, {"a": None}])
     missing = unknown.write([{"name": None, "a": 1}])
