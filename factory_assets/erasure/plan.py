@@ -6,6 +6,7 @@ How it is told belongs in `preview`; taking it away, in `steps`.
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -278,6 +279,7 @@ def _versions(
     graph: RecordGraph, rows: PersonalRows, held: frozenset[str], home: Home
 ) -> Iterator[LearnedVersion]:
     of_person, registry = _counter(rows), Registry(home)
+    serving = cache(registry.serving)
     for record in graph.records:
         if record.stage != "train":
             continue
@@ -295,7 +297,7 @@ def _versions(
                     learned,
                     judged,
                     split.train.rows + split.validation.rows,
-                    registry.serving(candidate.model) == candidate.version,
+                    serving(candidate.model) == candidate.version,
                     _remembers(candidate, held, registry),
                 )
 
@@ -313,7 +315,9 @@ def _held(home: Home, values: Iterable[Value]) -> Iterator[str]:
                 yield from (str(one.relative_to(home.path)) for one in together)
 
 
-def _remembers(candidate: Candidate, held: Iterable[str], registry: Registry) -> bool:
+def _remembers(candidate: Candidate, held: frozenset[str], registry: Registry) -> bool:
+    if not held:
+        return False
     version = registry.version(candidate.model, candidate.version)
     folders = [version.files, registry.run_files(candidate.model, version.run_id)]
     own = [f"{folder.relative_to(registry.home.path)}/" for folder in folders]
