@@ -61,12 +61,15 @@ def require_certificate(certificate: Path | None, key: Path | None) -> None:
     if certificate is None or key is None:
         return
     files = {"--tls-cert": certificate, "--tls-key": key}
+    kinds = {"--tls-cert": "a certificate in PEM", "--tls-key": "the certificate's key in PEM"}
     for option, file in files.items():
         try:
             file.read_bytes()
         except OSError as error:
             raise SettingError(
-                f"cannot be read ({error.strerror})", where=f"{option} {file}", remedy="check it"
+                f"cannot be read ({error.strerror})",
+                where=f"{option} {file}",
+                remedy=f"name a file with {kinds[option]} that the user of the factory may read",
             ) from error
     locked = False
 

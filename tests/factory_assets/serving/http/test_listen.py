@@ -41,8 +41,17 @@ def test_a_certificate_with_its_key_is_taken(certified: Path) -> None:
 @pytest.mark.parametrize(
     ("certificate", "key", "said"),
     [
-        ("none.crt", "own.key", "none.crt: cannot be read (No such file or directory)"),
-        ("own.crt", "none.key", "none.key: cannot be read (No such file or directory)"),
+        (
+            "none.crt",
+            "own.key",
+            "none.crt: cannot be read (No such file or directory); name a file with a certificate",
+        ),
+        (
+            "own.crt",
+            "none.key",
+            "none.key: cannot be read (No such file or directory); name a file with the "
+            "certificate's key in PEM that the user of the factory may read",
+        ),
         ("own.crt", ".", "cannot be read (Is a directory)"),
         ("own.crt", "other.key", "certificate and key cannot be used (key values mismatch)"),
         ("own.key", "own.crt", "(the first is no certificate in PEM, or the second no key)"),
