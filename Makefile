@@ -16,8 +16,9 @@ help: ## Show this list
 
 setup: $(READY) ## Create .venv from constraints.txt (the other targets do so if needed)
 
-# pip compiles with one core what it installs. A few files of others do not compile, by intention.
-# Runs, which cannot write byte code inside their boundary, find that of the factory, too.
+# pip compiles with one core what it installs. A few files of others do not compile, by intention,
+# and Python 3.12 warns of the syntax of some. Runs, which cannot write byte code inside their
+# boundary, find that of the factory, too.
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
 	  || { echo "error: $(PYTHON) is $$($(PYTHON) --version 2>&1); need 3.11 to 3.13; make PYTHON=python3.12 …" >&2; exit 2; }
@@ -25,7 +26,7 @@ $(READY): pyproject.toml constraints.txt
 	  || echo "warning: libgomp.so.1 is missing; lightgbm and kind: auto need it: apt install libgomp1" >&2
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) --constraint constraints.txt --no-compile --editable '.[dev]'
-	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib factory_assets factory_resources schedules || true
+	@$(BIN)/python -W ignore::SyntaxWarning -m compileall -qq -j 0 $(VENV)/lib factory_assets factory_resources schedules || true
 	@touch $@
 
 demo: $(READY) ## Run the shipped pipelines and print a summary table
