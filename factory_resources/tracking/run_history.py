@@ -65,7 +65,16 @@ WHERE run_tags.key = :tag AND runs.pipeline_name = :job ORDER BY runs.id
 
 _WORKING = "SELECT 1 FROM runs WHERE status IN ('STARTED', 'STARTING', 'CANCELING') LIMIT 1"
 
+_SCHEDULE_FILE = "dagster/schedules/schedules.db"
+
 _SCHEDULES = "SELECT instigator_body FROM instigators WHERE instigator_type = 'SCHEDULE'"
+
+_EVALUATIONS = """\
+SELECT instigator_body, (SELECT tick_body FROM job_ticks
+  WHERE job_ticks.selector_id = instigators.selector_id AND job_ticks.status <> 'STARTED'
+  ORDER BY job_ticks.timestamp DESC LIMIT 1)
+FROM instigators WHERE instigator_type = 'SENSOR' AND status <> 'STOPPED' ORDER BY update_timestamp
+"""
 
 _SWITCHED = {"RUNNING": True, "STOPPED": False}
 """Any other state is that of the declaration."""
@@ -132,14 +141,34 @@ def switched_schedules(home: Home) -> dict[str, bool]:
     """
     found: dict[str, bool] = {}
     with storage_faults(home):
-        for (body,) in _rows(home, "dagster/schedules/schedules.db", _SCHEDULES, {}):
+        for (body,) in _rows(home, _SCHEDULE_FILE, _SCHEDULES, {}):
             state = json.loads(body)
-            origin = state.get("origin") or {}
-            name = origin.get("job_name") or origin.get("instigator_name")
+            name = _instigator_name(state)
             status = str((state.get("status") or {}).get("__enum__")).rpartition(".")[2]
             if name and status in _SWITCHED:
                 found[name] = _SWITCHED[status]
     return found
+
+
+def skip_reasons(home: Home) -> dict[str, str]:
+    """Return why the last evaluation of a sensor that is on started no run, by the sensor's name.
+
+    Raises:
+        StorageError: Dagster's database cannot be read.
+    """
+    found: dict[str, str] = {}
+    with storage_faults(home):
+        for body, tick in _rows(home, _SCHEDULE_FILE, _EVALUATIONS, {}):
+            name = _instigator_name(json.loads(body))
+            why = tick and json.loads(tick).get("skip_reason")
+            if name and why:
+                found[name] = why
+    return found
+
+
+def _instigator_name(state: Mapping[str, Any]) -> str | None:
+    origin = state.get("origin") or {}
+    return origin.get("job_name") or origin.get("instigator_name")
 
 
 def _rows(home: Home, file: str, statement: str, values: Mapping[str, Any]) -> list[Any]:

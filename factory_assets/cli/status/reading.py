@@ -26,7 +26,7 @@ from factory_assets.declarations.folders import settings_file
 from factory_assets.execution.disk_watermark import declared_keep
 from factory_assets.web.pages.pipeline_state import DeclaredSchedule, PipelineState
 from factory_assets.web.pages.pipeline_states import PipelineStates
-from factory_assets.web.pages.waits import waits_of
+from factory_assets.web.pages.waits import trainings_put_off, waits_of
 from factory_resources.home.disk_space import disk_space, growth, samples
 from factory_resources.home.home import Home
 from factory_resources.home.processes import is_alive
@@ -66,8 +66,10 @@ def read_status(home: Home, now: datetime) -> FactoryStatus:
     witnesses, entries, backup = _ledger(home, now)
     waiting = [
         WaitingVersion(pipeline=wait.pipeline, version=wait.version, text=wait.text, role=wait.role)
-        for state in pipelines
-        for wait in waits_of(state)
+        for wait in (
+            *(wait for state in pipelines for wait in waits_of(state)),
+            *trainings_put_off(pipelines, home),
+        )
     ]
     registry = Registry(home)
     known = registry.versions()

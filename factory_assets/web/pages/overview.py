@@ -12,7 +12,7 @@ from factory_assets.execution.ledger_state import LedgerState, ledger_state
 from factory_assets.web.pages.pipeline_state import PipelineState, Trouble
 from factory_assets.web.pages.pipeline_states import PipelineStates
 from factory_assets.web.pages.runs import LastRun, Runs
-from factory_assets.web.pages.waits import Wait, waits_of
+from factory_assets.web.pages.waits import Wait, trainings_put_off, waits_of
 from factory_resources.durations import minute
 from factory_resources.erasure.listed_manifests import require_manifests
 from factory_resources.erasure.manifest import FINISH, stored_intents
@@ -95,7 +95,7 @@ class OverviewReader:
         with _readable(problems):
             errors = self._runs.errors([run for row in rows for run in row.failed.values()])
         with _readable(problems):
-            postponed = self._postponed(known)
+            postponed = trainings_put_off(known, self._home)
         problems += _troubles(rows, errors)
         waits = [*(wait for state in known for wait in waits_of(state)), *postponed]
         shown = None if states is None else rows
@@ -104,13 +104,6 @@ class OverviewReader:
     def waits(self) -> list[Wait]:
         """Return what waits for people, roll-outs and trainings left out."""
         return [wait for state in self._states.all() for wait in waits_of(state) if wait.role]
-
-    def _postponed(self, states: list[PipelineState]) -> list[Wait]:
-        retrained = [state.name for state in states if state.retrains]
-        return [
-            Wait("training", name, None, f"training put off: {why}")
-            for name, why in self._runs.postponed(retrained).items()
-        ]
 
 
 @contextmanager

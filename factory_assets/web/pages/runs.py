@@ -1,4 +1,4 @@
-"""The last run of each pipeline, and trainings that were put off, as Dagster has them.
+"""The last run of each pipeline, as Dagster has it.
 
 Dagster is imported when the first page asks: in the door's process its UI needs it anyway.
 """
@@ -6,7 +6,6 @@ Dagster is imported when the first page asks: in the door's process its UI needs
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -37,9 +36,6 @@ _EXPLAINED = 20
 _LONGEST = 400
 """Characters of an error."""
 
-_PAUSE = 60.0
-"""Seconds after which sensors are asked again; they are not evaluated more often."""
-
 _RESULTS: Mapping[str, RunResult] = {
     "SUCCESS": "succeeded",
     "FAILURE": "failed",
@@ -54,9 +50,6 @@ _WRAPPERS = ("Dagster", "Failure", "RetryRequested")
 
 _CHECKS = " failed with ERROR severity: "
 """What Dagster says of checks, before their names."""
-
-_NO_MATTER = ("there is no reason to train", "a training goes on", ": trained already")
-"""How what the sensor of retraining says ends if nothing was put off."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +88,6 @@ class Runs:
         self._last: dict[str, LastRun] = {}
         self._over: dict[str, LastRun] = {}
         self._errors: dict[str, str] = {}
-        self._postponed: tuple[float, dict[str, str]] = (-_PAUSE, {})
 
     def last(self) -> Mapping[str, LastRun]:
         """Return the last run of each pipeline that has one among those that were read."""
@@ -123,15 +115,6 @@ class Runs:
                 if instance
             }
             return self._errors
-
-    def postponed(self, pipelines: Collection[str]) -> Mapping[str, str]:
-        """Return by pipeline why a training was put off although there is a reason for it."""
-        with self._lock, storage_faults(self._home):
-            instance, (asked, found) = self._open(), self._postponed
-            if instance and pipelines and time.monotonic() - asked >= _PAUSE:
-                found = _postponed(instance)
-                self._postponed = time.monotonic(), found
-            return {name: found[name] for name in pipelines if name in found}
 
     def _open(self) -> dg.DagsterInstance | None:
         """Return the instance; None before the first start."""
@@ -210,19 +193,3 @@ def _one_line(text: str) -> str:
     # Python names the class of the error first.
     name, colon, rest = line.partition(": ")
     return rest if colon and name.endswith("Error") and " " not in name else line
-
-
-def _postponed(instance: dg.DagsterInstance) -> dict[str, str]:
-    from dagster._core.definitions.run_request import InstigatorType
-
-    states = instance.all_instigator_state(instigator_type=InstigatorType.SENSOR)
-    names = {
-        state.selector_id: state.name.removesuffix("_retrain")
-        for state in states
-        if state.name.endswith("_retrain")
-    }
-    if not names or instance.schedule_storage is None:
-        return {}
-    ticks = instance.schedule_storage.get_batch_ticks([*names], limit=1)
-    reasons = {names[one]: found[0].skip_reason for one, found in ticks.items() if found}
-    return {name: why for name, why in reasons.items() if why and not why.endswith(_NO_MATTER)}

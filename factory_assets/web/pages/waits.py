@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from factory_assets.web.pages.pipeline_state import PipelineState
 from factory_resources.durations import minute
+from factory_resources.home.home import Home
+from factory_resources.tracking.run_history import skip_reasons
+
+_NO_MATTER = ("there is no reason to train", "a training goes on", ": trained already")
+"""How what the sensor of retraining says ends if nothing was put off."""
 
 
 @dataclass(frozen=True)
@@ -48,3 +54,19 @@ def waits_of(state: PipelineState) -> list[Wait]:
     if state.rollout:
         found.append(Wait("rollout", state.name, None, state.rollout))
     return found
+
+
+def trainings_put_off(states: Iterable[PipelineState], home: Home) -> list[Wait]:
+    """Return the trainings that do not start although there is a reason for them.
+
+    Raises:
+        StorageError: Dagster's database cannot be read.
+    """
+    retrained = [state.name for state in states if state.retrains]
+    reasons = skip_reasons(home) if retrained else {}
+    said = ((name, reasons.get(f"{name}_retrain", "")) for name in retrained)
+    return [
+        Wait("training", name, None, f"training put off: {why}")
+        for name, why in said
+        if why and not why.endswith(_NO_MATTER)
+    ]

@@ -38,6 +38,7 @@ from tests.approvals import Factory, copy_factory, make_factory
 from tests.disks import closed_disk
 from tests.engines import ENGINES, copied_database, prepared_database
 from tests.long_run import in_long
+from tests.sensor_ticks import add_tick
 from tests.watched import look
 
 pytestmark = pytest.mark.slow
@@ -304,6 +305,26 @@ def test_an_open_alarm_needs_a_person(apples: Factory) -> None:
     found = _status(apples)[1]
     assert _needs(found) == ["alarm: drift", "not up"]
     assert {one["pipeline"]: one["alarms"] for one in found["watched"]}["apples"] == ["drift"]
+
+
+def test_a_training_that_was_put_off_waits(apples: Factory) -> None:
+    apples.approve()
+    add_tick(apples.home, "apples_retrain", "drift: 2 trainings this week, and no more are allowed")
+    _declare(apples, watch={})
+    assert _status(apples)[1]["waiting"] == []
+    _declare(apples, watch={"retrain": {"after": ["drift"]}})
+    assert _status(apples)[1]["waiting"] == [
+        {
+            "pipeline": "apples",
+            "version": None,
+            "text": "training put off: drift: 2 trainings this week, and no more are allowed",
+            "role": "",
+        }
+    ]
+    text = " ".join(apples.factory("status")[1].split())
+    assert "waiting apples training put off: drift: 2 trainings this week, and no more" in text
+    add_tick(apples.home, "apples_retrain", "drift since 2026-11-30 18:07 UTC: trained already")
+    assert _status(apples)[1]["waiting"] == []
 
 
 def test_an_alert_that_no_channel_took_needs_a_person(apples: Factory) -> None:

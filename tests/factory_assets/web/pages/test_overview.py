@@ -7,26 +7,11 @@ import subprocess
 import sys
 import uuid
 from contextlib import closing
-from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
 import pytest
 import yaml
-from dagster._core.definitions.run_request import InstigatorType
-from dagster._core.remote_origin import (
-    InProcessCodeLocationOrigin,
-    RemoteInstigatorOrigin,
-    RemoteRepositoryOrigin,
-)
-from dagster._core.scheduler.instigation import (
-    InstigatorState,
-    InstigatorStatus,
-    SensorInstigatorData,
-    TickData,
-    TickStatus,
-)
-from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster_shared.error import SerializableErrorInfo
 
 from factory_assets.execution.ledger_entries import begin_ledger
@@ -49,6 +34,7 @@ from tests.approvals import Factory
 from tests.factory_assets.web.pages.conftest import SESSION, TOKEN, Browse
 from tests.factory_assets.web.pages.markup import mistakes_of, text_of
 from tests.rollouts import begin_rollout
+from tests.sensor_ticks import add_tick
 
 pytestmark = pytest.mark.slow
 
@@ -332,44 +318,13 @@ def test_a_champion_that_a_running_server_could_not_load_is_told(
     assert "apples: champion not served its graph was changed" in _shown(client)
 
 
-def test_a_training_that_was_put_off_waits(
-    apples: Factory, browse: Browse, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("factory_assets.web.pages.runs._PAUSE", 0)
+def test_a_training_that_was_put_off_waits(apples: Factory, browse: Browse) -> None:
     _declare_watch(apples, retrain={"after": ["drift"]})
-    _skip(apples.home, "drift since 2026-11-30 18:07 UTC: trained already")
+    add_tick(apples.home, "apples_retrain", "drift since 2026-11-30 18:07 UTC: trained already")
     assert "put off" not in _shown(browse(apples.home))
-    _skip(apples.home, "drift: 2 trainings this week, and no more are allowed")
+    add_tick(apples.home, "apples_retrain", "drift: 2 trainings this week, and no more are allowed")
     text = _shown(browse(apples.home))
     assert "training put off: drift: 2 trainings this week, and no more are allowed" in text
-
-
-def _skip(home: Home, why: str) -> None:
-    """Store what the sensor of retraining says if it does not start a training."""
-    origin = RemoteInstigatorOrigin(
-        RemoteRepositoryOrigin(
-            InProcessCodeLocationOrigin(LoadableTargetOrigin(python_file="x")), "__repository__"
-        ),
-        "apples_retrain",
-    )
-    now = datetime.now(UTC).timestamp()
-    with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
-        state = InstigatorState(
-            origin, InstigatorType.SENSOR, InstigatorStatus.RUNNING, SensorInstigatorData()
-        )
-        if instance.get_instigator_state(state.instigator_origin_id, state.selector_id) is None:
-            instance.add_instigator_state(state)
-        instance.create_tick(
-            TickData(
-                state.instigator_origin_id,
-                state.name,
-                InstigatorType.SENSOR,
-                TickStatus.SKIPPED,
-                timestamp=now,
-                skip_reason=why,
-                selector_id=state.selector_id,
-            )
-        )
 
 
 def test_a_rollout_says_how_far_it_is(apples: Factory, browse: Browse) -> None:
