@@ -22,7 +22,7 @@ from factory_assets.cli.progress import TerminalProgress
 from factory_assets.cli.shared import RunRequest, RunSelection, raise_worst, run_requests
 from factory_assets.cli.summary import Summary, summary_table
 from factory_assets.declarations.loader import DEFS
-from factory_assets.execution.backfill import Wanted, wanted
+from factory_assets.execution.backfill import Wanted, requested_in_order, wanted
 from factory_assets.execution.boundary_level import is_inside
 from factory_assets.execution.costs import CostTotal
 from factory_assets.execution.ledger_state import ledger_state
@@ -61,10 +61,13 @@ def run(selection: RunSelection, console: Console) -> None:
     """Run the selected pipelines; print progress and the summary table to the console.
 
     Raises:
+        DataError: a pipeline has no such partition; nothing has run.
         FactoryError: the worst that stopped a pipeline, after the other pipelines have run.
     """
     requests, errors = run_requests(selection)
     home = Home.from_env()
+    for request in requests:
+        requested_in_order(request.pipeline, request.partitions, datetime.now(UTC), home)
     prepare(home)
     unchanged = None if is_inside() else _all_unchanged(requests, home)
     if unchanged is None and not is_inside():

@@ -69,9 +69,7 @@ def wanted(
         ]
         absent, names = listing.absent - len(counted), tuple(one.key for one in gone)
         return Wanted(listing.partitions, absent, names, listing.dynamic, listing.impossible)
-    requested = by_time(
-        requested_partition(pipeline, key, now, home) for key in dict.fromkeys(keys)
-    )
+    requested = requested_in_order(pipeline, keys, now, home)
     dynamic = {
         name: sorted({*known.get(name, ()), *(partition.keys[name] for partition in requested)})
         for name, dimension in pipeline.spec.partitions.items()
@@ -89,6 +87,18 @@ def _gone(pipeline: Pipeline, there: Iterable[Partition], home: Home) -> list[Pa
 def by_time(partitions: Iterable[Partition]) -> tuple[Partition, ...]:
     """Return partitions in the order of their periods: each is compared with the one before."""
     return tuple(sorted(partitions, key=lambda one: tuple(one.begins.values())))
+
+
+def requested_in_order(
+    pipeline: Pipeline, keys: Iterable[str], now: datetime, home: Home
+) -> tuple[Partition, ...]:
+    """Return the partitions with these keys, each once.
+
+    Raises:
+        DataError: there is none with a key, it is excluded, or its period is not over.
+        SourceError: to suggest another key, the source was asked, and refused.
+    """
+    return by_time(requested_partition(pipeline, key, now, home) for key in dict.fromkeys(keys))
 
 
 def requested_partitions(

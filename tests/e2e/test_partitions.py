@@ -129,6 +129,17 @@ def test_a_wrong_request_is_one_line(
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_a_key_without_a_partition_is_refused_before_anything_runs(
+    meter: Path, factory: FactoryCommand, tmp_path: Path
+) -> None:
+    keys = ["--partition", "2024-01-01|m1", "--partition", "2024-02-03|m1"]
+    done = factory("run", "meter", *keys)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: meter: there is no partition '2024-02-03|m1'")
+    assert done.stdout == ""
+    assert not (tmp_path / "home").exists()
+
+
 def test_a_partition_of_an_unpartitioned_pipeline_is_refused(
     factory: FactoryCommand, tmp_path: Path
 ) -> None:
