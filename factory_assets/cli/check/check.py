@@ -7,17 +7,19 @@ and of one file by itself in `factory_assets.declarations`.
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from factory_assets.cli.check.columns import (
+    Headers,
+    bind_newest_partition,
+    headers,
+    known_columns,
+)
 from factory_assets.cli.check.expressions import (
-    KnownColumns,
     expression_mistakes,
     other_row_mistakes,
 )
 from factory_assets.cli.check.governance import governance_problems
 from factory_assets.cli.check.sources import (
-    Headers,
     absent_sources,
-    bind_newest_partition,
-    headers,
     join_mistakes,
     outcome_mistakes,
     source_mistakes,
@@ -59,7 +61,6 @@ from factory_assets.execution.lineage_events import refused_line
 from factory_assets.ml.features.columns import input_columns
 from factory_assets.spec import Pipeline
 from factory_assets.spec.base import suggest
-from factory_assets.spec.contract import ColumnType
 from factory_resources.encoders.sentence_encoder import encoder_folder
 from factory_resources.errors import ContractError, ModelError, SourceError
 
@@ -156,7 +157,7 @@ def _deep_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
     columns = headers(pipeline)
     yield from _missing_columns(pipeline, columns or {})
     yield from _clashing_names(pipeline, columns or {})
-    known = _known(pipeline, columns or {})
+    known = known_columns(pipeline, columns or {})
     clean = pipeline.spec.clean
     mistakes = list(expression_mistakes(clean, known))
     inputs = input_columns(pipeline, clean.columns) if pipeline.spec.train else []
@@ -226,18 +227,6 @@ def _clashing_names(pipeline: Pipeline, files: Headers) -> Iterator[Mistake]:
         except ContractError as error:
             yield Mistake(("ingest",), f"{file}: {error}", at_key=True)
             return
-
-
-def _known(pipeline: Pipeline, files: Headers) -> KnownColumns | None:
-    """Return the columns before cleaning with their contract types; None if they are unknown."""
-    ingest = pipeline.spec.ingest
-    label_names = (*ingest.labels, *pipeline.spec.partitions)
-    labels: dict[str, ColumnType | None] = dict.fromkeys(label_names, "string")
-    if ingest.contract.columns:
-        return {column.name: column.type for column in ingest.contract.columns} | labels
-    if not files:
-        return None
-    return {name: None for columns in files.values() for name in columns} | labels
 
 
 def _clashes(folders: Sequence[Path]) -> Iterator[Problem]:

@@ -134,7 +134,7 @@ def test_a_secret_or_database_that_is_not_there_is_a_warning(
         "sources: {a: {files: d.csv}, b: {database: P, table: t}}\nlabel: site",
         "source: {files: not_there_yet.csv}",
         'source: {files: "s3://bucket/*.csv", storage: {access_key: MINE}}',
-        "source: {pipeline: machine_failure}",
+        "source: {pipeline: machine_failure}\ncontract: [{name: y, from: torque}, {name: speed}]",
         "source: {asset: raw/orders}",
     ],
 )
