@@ -25,7 +25,7 @@ from factory_assets.serving.scoring_rows import rows_to_score
 from factory_assets.spec import Clean, FileSource, Ingest, Pipeline
 from factory_resources.errors import DataError, UnknownNameError
 from factory_resources.home.home import Home
-from factory_resources.prediction_log.protection import Protection
+from factory_resources.prediction_log.protection import Protection, is_protected
 from factory_resources.tables.snapshot import read_arrow
 from factory_resources.tracking.record import Record
 
@@ -105,7 +105,7 @@ def answered_row(
 
 
 def _revealed(name: str, cell: Any, answer: LoggedPrediction, home: Home) -> Any:
-    if not isinstance(cell, dict):
+    if not is_protected(cell):
         return cell
     if "encrypted" not in cell:
         raise DataError(

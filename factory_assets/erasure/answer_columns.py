@@ -26,7 +26,13 @@ from factory_resources.erasure.values import Value
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
 from factory_resources.prediction_log.logged_rows import logged_rows
-from factory_resources.prediction_log.protection import Protection, is_destroyed, month_of
+from factory_resources.prediction_log.protection import (
+    Protection,
+    UnreadableCellError,
+    has_key,
+    is_protected,
+    month_of,
+)
 from factory_resources.prediction_log.record import PredictionRecord
 from factory_resources.tracking.registry import Registry
 
@@ -137,27 +143,33 @@ class LoggedCells:
         self._by_commitment: dict[tuple[str, str], dict[str, Any]] = {}
         self.hidden = set[str]()
 
-    def read(self, column: str, cell: Any, time: int) -> Any:
-        """Return the value of a cell; None if nobody can read it.
+    def read(self, column: str, cell: Any, record: PredictionRecord) -> Any:
+        """Return the value of a cell of a request; None if nobody can read it.
 
         Args:
             column: its name in the contract.
-            time: of the record, in microseconds since 1970.
+
+        Raises:
+            StorageError: a key that is there cannot be read.
         """
-        if not isinstance(cell, Mapping):
+        if not is_protected(cell):
             return cell
-        if is_destroyed(self._home, self._pipeline, time):
+        if not _has_key(self._home, record):
             self.hidden.add(column)
             return None
         if "encrypted" in cell:
-            return self._protection.reveal(cell, time)
-        key = column.casefold(), month_of(time)
+            try:
+                return self._protection.reveal(cell, record.time)
+            except UnreadableCellError:
+                self.hidden.add(column)
+                return None
+        key = column.casefold(), month_of(record.time)
         if key not in self._by_commitment:
             values = self._known.get(key[0], ())
             if not values:
                 self.hidden.add(column)
-            self._by_commitment[key] = self._protection.commitments(values, time)
-        return self._by_commitment[key].get(cell.get("commitment", ""))
+            self._by_commitment[key] = self._protection.commitments(values, record.time)
+        return self._by_commitment[key].get(cell["commitment"])
 
 
 class ProtectedValues:
@@ -171,26 +183,34 @@ class ProtectedValues:
         self._by_month: dict[str, Collection[str]] = {}
 
     def are_in(self, record: PredictionRecord) -> bool:
-        """Whether a request has one of them; nobody knows it once the key is destroyed.
+        """Whether a request has one of them; without its key nobody knows.
 
         Raises:
-            StorageError: the request or a key cannot be read.
+            StorageError: the request, or a key that is there, cannot be read.
         """
         if not any(word in record.input for word in (b"commitment", b"encrypted")):
             return False
-        if is_destroyed(self._home, self._pipeline, record.time):
+        if not _has_key(self._home, record):
             return False
         cells = (cell for row in logged_rows(record) for cell in row.values())
-        return any(self._is_one(cell, record.time) for cell in cells if isinstance(cell, Mapping))
+        return any(self._is_one(cell, record.time) for cell in cells if is_protected(cell))
 
     def _is_one(self, cell: Mapping[str, str], time: int) -> bool:
         if "encrypted" in cell:
-            text = as_cell(self._protection.reveal(cell, time)) or ""
+            try:
+                text = as_cell(self._protection.reveal(cell, time)) or ""
+            except UnreadableCellError:
+                return False
             return any(True for _ in self._matcher.find(text.encode("utf-8", "surrogatepass")))
         month = month_of(time)
         if month not in self._by_month:
             self._by_month[month] = self._protection.commitments(self._spelled, time).keys()
-        return cell.get("commitment") in self._by_month[month]
+        return cell["commitment"] in self._by_month[month]
+
+
+def _has_key(home: Home, record: PredictionRecord) -> bool:
+    """Whether the key that protected the values of a request is in the home: a pack has its own."""
+    return record.protocol != "edge" and has_key(home, record.pipeline, record.time)
 
 
 def _spellings(values: Collection[Any]) -> Iterator[Any]:

@@ -210,7 +210,7 @@ class _Matches:
             for column, one, values in zip(self._columns, inputs, cells, strict=True):
                 if one.source in row:
                     self._seen.add(column)
-                value = self._cells.read(column, row.get(one.source), request.record.time)
+                value = self._cells.read(column, row.get(one.source), request.record)
                 values.append(value)
                 is_missing = one.source in row and row[one.source] is None
                 if value is None and not is_missing:

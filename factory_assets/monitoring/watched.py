@@ -5,7 +5,7 @@ Which of them drifted is found in `ml.drift`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,16 +18,15 @@ from factory_assets.monitoring.derived_inputs import (
     derived_columns,
     needed_for,
 )
-from factory_assets.serving.edge.score import json_text
+from factory_assets.serving.edge.score import double, json_text
 from factory_assets.spec import Column
 from factory_resources.home.home import Home
+from factory_resources.prediction_log.protection import Protection, is_protected
 from factory_resources.sql.engine import identifier, sealed
 from factory_resources.sql.spelling import unified_sql
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-    from factory_resources.prediction_log.protection import Protection
 
 Kind = Literal["number", "category"]
 
@@ -115,9 +114,9 @@ class WatchedInputs:
         ]
 
     def _revealed(self, value: Any, time: int) -> Any:
-        if not isinstance(value, Mapping):
+        if not is_protected(value):
             return value
-        return self.protection.reveal(value, time) if self.protection else None
+        return self.protection.read(value, time) if self.protection else None
 
     def table(self, rows: Sequence[Sequence[Any]]) -> pa.Table:
         """Return the watched columns of rows, as float64 and string.
@@ -258,7 +257,7 @@ def _read(column: WatchedInput, value: Any) -> Any:
         return text
     if text.lower() in _BOOLEANS:
         return _BOOLEANS[text.lower()]
-    number = float(text)
+    number = double(text)
     # A token of 0 is also written 0.0.
     tokens = {float(token) for token in column.missing if is_number(token)}
     return None if number in tokens else number

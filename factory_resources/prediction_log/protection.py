@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 
 import msgspec
 
@@ -32,6 +32,11 @@ Mode = Literal["commitment", "encrypted"]
 _KEY, _DESTROYED = ".key", ".destroyed"
 _KEY_BYTES, _NONCE_BYTES = 32, 12
 _MONTH = re.compile(r"\d{4}-\d{2}")
+
+
+class UnreadableCellError(StorageError):
+    """A cell of the log that nobody can read: its key was destroyed, or it is no value that its
+    pipeline encrypted in its month."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,9 @@ class Protection:
         """Return a value that was encrypted.
 
         Raises:
-            StorageError: it is not an encrypted value of this pipeline and month.
+            UnreadableCellError: it is not an encrypted value of this pipeline and month, or its key
+                was destroyed.
+            StorageError: the key cannot be read.
         """
         from cryptography.exceptions import InvalidTag
 
@@ -88,10 +95,21 @@ class Protection:
             nonce, content = encrypted[:_NONCE_BYTES], encrypted[_NONCE_BYTES:]
             return msgspec.json.decode(keys.cipher.decrypt(nonce, content, keys.associated_data))
         except (InvalidTag, KeyError, ValueError) as error:
-            raise StorageError(
+            raise UnreadableCellError(
                 f"this is not a value that {self._pipeline} encrypted in {month_of(time)}",
                 remedy="factory verify shows what was changed; a commitment cannot be read",
             ) from error
+
+    def read(self, cell: Mapping[str, str], time: int) -> Any:
+        """Return the value of a protected cell; None if nobody can read it, as of a commitment.
+
+        Raises:
+            StorageError: the key cannot be read.
+        """
+        try:
+            return self.reveal(cell, time)
+        except UnreadableCellError:
+            return None
 
     def matches(self, value: object, protected: Mapping[str, str], time: int) -> bool:
         """Whether a commitment is to this value."""
@@ -131,6 +149,17 @@ def _derived(key: bytes, purpose: bytes) -> bytes:
     return hmac.digest(key, purpose, sha256)
 
 
+def is_protected(cell: object) -> TypeGuard[Mapping[str, str]]:
+    """Whether a cell of a logged row stands for a value that is hidden.
+
+    Callers could once have objects logged that only look so: see `UnreadableCellError`.
+    """
+    if not isinstance(cell, Mapping) or len(cell) != 1:
+        return False
+    [(name, text)] = cell.items()
+    return name in ("commitment", "encrypted") and isinstance(text, str)
+
+
 def month_of(time: int) -> str:
     """Return the month whose key protects a record, such as `2026-03`, in UTC.
 
@@ -159,8 +188,21 @@ def is_destroyed(home: Home, pipeline: str, time: int) -> bool:
     return (keys_folder(home, pipeline) / f"{month_of(time)}{_DESTROYED}").exists()
 
 
+def has_key(home: Home, pipeline: str, time: int) -> bool:
+    """Whether the key of the month of a time is there: nothing is protected without one.
+
+    Args:
+        time: of the record, in microseconds since 1970.
+    """
+    return _key_file(home, pipeline, month_of(time)).exists()
+
+
+def _key_file(home: Home, pipeline: str, month: str) -> Path:
+    return keys_folder(home, pipeline) / f"{month}{_KEY}"
+
+
 def _load(home: Home, pipeline: str, month: str, *, create: bool) -> bytes:
-    path = keys_folder(home, pipeline) / f"{month}{_KEY}"
+    path = _key_file(home, pipeline, month)
     if create and not path.exists():
         with home.lock("prediction_keys"):
             if not path.exists() and not path.with_suffix(_DESTROYED).exists():
@@ -183,7 +225,7 @@ def _load(home: Home, pipeline: str, month: str, *, create: bool) -> bytes:
 
 def _unreadable(path: Path, error: OSError | ValueError) -> StorageError:
     if path.with_suffix(_DESTROYED).exists():
-        return StorageError(
+        return UnreadableCellError(
             f"the key of {path.stem} was destroyed",
             where=str(path),
             remedy="what it protected is unreadable for ever; the ledger says why",

@@ -26,7 +26,7 @@ from factory_resources.outcomes.targets import Targets
 from factory_resources.prediction_log.ids import day_of, request_of, text, time_of
 from factory_resources.prediction_log.logged_rows import logged_rows
 from factory_resources.prediction_log.prediction_log import PredictionLog
-from factory_resources.prediction_log.protection import Protection, is_destroyed
+from factory_resources.prediction_log.protection import Protection, is_protected
 from factory_resources.sources.files.reader import SourceTable, read_table
 
 if TYPE_CHECKING:
@@ -230,7 +230,7 @@ class _Reader:
         return shown
 
     def _revealed(self, column: str, cell: Any, time: int) -> Any:
-        if not isinstance(cell, dict):
+        if not is_protected(cell):
             self._shown.add(column)
             return cell
         if "encrypted" not in cell:
@@ -238,9 +238,7 @@ class _Reader:
             return None
         self._shown.add(column)
         # A value whose key was destroyed is missing.
-        if is_destroyed(self._home, self._pipeline, time):
-            return None
-        return self._protection.reveal(cell, time)
+        return self._protection.read(cell, time)
 
 
 def _about(row: KnownRow, record: "PredictionRecord") -> dict[str, str | None]:

@@ -365,7 +365,7 @@ class _Missing:
         if self._numbers:
             if "_" in text:
                 raise UncertainError("perhaps the spelling of a missing value")
-            if _double(text) in self._numbers and not (self._is_text and _CODE.match(text)):
+            if double(text) in self._numbers and not (self._is_text and _CODE.match(text)):
                 return None
         return text
 
@@ -426,7 +426,7 @@ def _word(value: bool) -> str:
     return "true" if value else "false"
 
 
-def _double(text: str) -> float | None:
+def double(text: str) -> float | None:
     """Return the finite number that a text spells, or None."""
     if not _NUMBER.fullmatch(text):
         return None
@@ -435,7 +435,7 @@ def _double(text: str) -> float | None:
 
 
 def _float64(text: str) -> float | None:
-    number = _double(text)
+    number = double(text)
     # No digit of a whole number, such as an identifier, may be rounded away.
     if number is not None and len(text) > 15 and _DIGITS.fullmatch(text):
         exact = int(text)
@@ -450,7 +450,7 @@ def _int64(text: str) -> int | None:
     scientific = _SCIENTIFIC.fullmatch(text) if len(text) <= 15 else None
     if not scientific or int(scientific[1]) > _EXPONENT:
         return None
-    number = _double(text)
+    number = double(text)
     return None if number is None or number % 1 else _within_int64(int(number))
 
 

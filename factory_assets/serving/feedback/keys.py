@@ -16,7 +16,13 @@ from factory_resources.outcomes.target_values import class_name
 from factory_resources.prediction_log import ids
 from factory_resources.prediction_log.logged_rows import answered_rows, logged_rows
 from factory_resources.prediction_log.prediction_log import PredictionLog
-from factory_resources.prediction_log.protection import Protection, is_destroyed, month_of
+from factory_resources.prediction_log.protection import (
+    Protection,
+    is_destroyed,
+    is_protected,
+    month_of,
+)
+from factory_resources.prediction_log.record import PredictionRecord
 
 Name = tuple[bool, str]
 """Of a value of the key: whether it is a number, and its text."""
@@ -155,27 +161,23 @@ class _LoggedNames:
         self._wanted = frozenset(wanted)
         self._by_month: dict[str, dict[str, Any]] = {}
 
-    def of(self, cell: Any, time: int) -> Name | None:
-        """Return the name of a cell; None if it is not wanted, or if nobody can tell.
-
-        Args:
-            time: of the record, in microseconds since 1970.
-        """
-        is_protected = self._is_hidden and isinstance(cell, Mapping)
-        value = self._shown(cell, time) if is_protected else cell
+    def of(self, cell: Any, record: PredictionRecord) -> Name | None:
+        """Return the name of a cell of a request; None if not wanted, or if nobody can tell."""
+        value = self._shown(cell, record) if self._is_hidden and is_protected(cell) else cell
         name = not isinstance(value, str), class_name(value) or ""
         return name if value is not None and name in self._wanted else None
 
-    def _shown(self, cell: Mapping[str, str], time: int) -> Any:
-        if is_destroyed(self._home, self._pipeline, time):
-            return None
+    def _shown(self, cell: Mapping[str, str], record: PredictionRecord) -> Any:
         if "encrypted" in cell:
-            return self._protection.reveal(cell, time)
-        month = month_of(time)
+            return self._protection.read(cell, record.time)
+        # Commitments of a pack are made by a key of its own, which the home does not have.
+        if record.protocol == "edge" or is_destroyed(self._home, self._pipeline, record.time):
+            return None
+        month = month_of(record.time)
         if month not in self._by_month:
             values = (value for name in self._wanted for value in _values(name))
-            self._by_month[month] = self._protection.commitments(values, time)
-        return self._by_month[month].get(cell.get("commitment", ""))
+            self._by_month[month] = self._protection.commitments(values, record.time)
+        return self._by_month[month].get(cell["commitment"])
 
 
 def _values(name: Name) -> Iterator[Any]:
@@ -203,7 +205,7 @@ def _answers(pipeline: str, key: str, logged: _LoggedNames, home: Home, remedy: 
             for row, cells in enumerate(logged_rows(record)):
                 columns.update(cells)
                 is_known = is_known or key in cells
-                name = logged.of(cells.get(key), record.time) if row in answered else None
+                name = logged.of(cells.get(key), record) if row in answered else None
                 if name is not None:
                     answer = (ids.time_of(request), ids.row_id(request, row))
                     found.setdefault(name, []).append(answer)

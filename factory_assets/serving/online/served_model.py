@@ -18,6 +18,7 @@ from factory_assets.ml.features.columns import read_numbers, read_words
 from factory_assets.ml.features.images import Picture
 from factory_assets.ml.features.series import Series, lay_out, value_codes
 from factory_assets.serving.declared_log import protection_of
+from factory_assets.serving.edge.score import json_text
 from factory_assets.serving.logged_keys import LoggedKey, keys_beside, keys_of_row
 from factory_assets.serving.online import missing_inputs
 from factory_assets.serving.online.column_checks import ColumnChecks
@@ -132,9 +133,16 @@ class ServedModel:
         return protection_of(self.pipeline, self.logged_columns, self._home)
 
     def logged_cells(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what is logged of a row; a caller may send more, which concerns nobody."""
+        """Return what is logged of a row; a caller may send more, which concerns nobody.
+
+        An object is logged as its text: a protected value is an object in the log.
+        """
         names = [column.source_name for column in self.columns]
-        needed = {name: row[name] for name in names if name in row}
+        needed = {
+            name: json_text(row[name]) if isinstance(row[name], Mapping) else row[name]
+            for name in names
+            if name in row
+        }
         return needed | keys_of_row(self.keys, row)
 
     @cached_property

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -41,7 +41,12 @@ class Answers:
         self.log = PredictionLog(home)
 
     def write(
-        self, rows: Sequence[Mapping[str, Any]] | bytes, *, day: date = DAY, version: int = 1
+        self,
+        rows: Sequence[Mapping[str, Any]] | bytes,
+        *,
+        day: date = DAY,
+        version: int = 1,
+        protocol: Literal["plain", "edge"] = "plain",
     ) -> bytes:
         """Log a request, stored; return its id."""
         self._clock(day)
@@ -54,7 +59,7 @@ class Answers:
             pipeline="pump",
             version=version,
             caller="",
-            protocol="plain",
+            protocol=protocol,
             kind="answer" if count else "error",
             status=200 if count else 422,
             rows=count,
@@ -224,6 +229,46 @@ def test_values_of_nobody_else_are_found_however_many_requests_are_searched_toge
     own = sorted(asked[number].hex() for number in (0, 1, 7, 8))
     assert requests_with(unknown.home, "pump", ["Qwertz Uiopasdf", 4_200_424_042]) == own
     assert requests_with(unknown.home, "pump", ["Zyxwvu Tsrqpo"]) == []
+
+
+@pytest.mark.parametrize("has_key", [False, True])
+def test_a_commitment_of_a_pack_cannot_be_compared_and_blocks_nobody(
+    has_key: bool, unknown: Answers
+) -> None:
+    committed = {"name": {"commitment": "5e" * 32}, "a": 1}
+    unknown.write([committed], protocol="edge")
+    asked = unknown.write([{"name": "ann", "a": 2}])
+    if has_key:
+        unknown.protected("bo", "commitment")
+    for where, requests in (("name = 'ann'", (asked.hex(),)), ("name = 'bo'", ())):
+        found = unknown.found(where)
+        assert (found.requests, found.hidden) == (requests, ("name",))
+    assert unknown.found("a = 2").hidden == ()
+    assert requests_with(unknown.home, "pump", ["Qwertz Uiopasdf"]) == []
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [{"encrypted": "AAAA"}, {"encrypted": 5}, {"commitment": []}, {"commitment": "x"}, {"a": "b"}],
+)
+@pytest.mark.parametrize("has_key", [False, True])
+def test_what_only_looks_like_a_protected_value_blocks_nobody(
+    cell: dict[str, Any], has_key: bool, unknown: Answers
+) -> None:
+    unknown.write([{"x": cell, "encrypted": 1, "commitment": 1}])
+    asked = unknown.write([{"x": "Qwertz Uiopasdf"}])
+    if has_key:
+        unknown.protected("bo", "commitment")
+    assert unknown.matching("x = 'Qwertz Uiopasdf'") == {asked}
+    assert requests_with(unknown.home, "pump", ["Qwertz Uiopasdf"]) == [asked.hex()]
+
+
+def test_a_value_is_found_in_an_object(unknown: Answers) -> None:
+    text = json.dumps({"who": ["Qwertz Uiopasdf", 4_200_424_042]})
+    asked = [unknown.write([{"x": cell}]).hex() for cell in (json.loads(text), text)]
+    unknown.write([{"x": text.replace("42", "43").replace("tz", "ty")}])
+    for value in ("Qwertz Uiopasdf", 4_200_424_042):
+        assert requests_with(unknown.home, "pump", [value]) == asked
 
 
 def test_what_is_true_of_missing_values_is_not_true_of_unknown_ones(unknown: Answers) -> None:

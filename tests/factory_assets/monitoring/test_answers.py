@@ -1,6 +1,7 @@
 """Answers are sampled row by row, and logged values are read as those of training."""
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ import pytest
 from factory_assets.monitoring import answers
 from factory_assets.monitoring.answers import count_answers
 from factory_assets.monitoring.watched import WatchedInput, WatchedInputs
+from factory_resources.home.home import Home
+from factory_resources.prediction_log.protection import Protection
 
 
 def test_each_row_is_drawn_with_the_same_probability(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,5 +85,15 @@ def test_values_of_json_are_the_texts_that_ingest_reads(value: Any, text: str) -
     assert INPUTS.read([None, None, value], 0) == [None, None, text]
 
 
-def test_a_value_that_nobody_can_read_is_missing() -> None:
-    assert INPUTS.read([{"commitment": "ab"}, True, "red"], 0) == [None, 1.0, "red"]
+def test_a_value_that_nobody_can_read_is_missing(home: Home) -> None:
+    encrypting = replace(INPUTS, protection=Protection(home, "p", "encrypted"))
+    for inputs in (INPUTS, encrypting):
+        for cell in ({"commitment": "ab"}, {"encrypted": "AAAA"}, {"encrypted": 5}, {"x": 1}):
+            Protection(home, "p", "encrypted").protect(1, 0)
+            assert inputs.read([cell, True, "red"], 0) == [None, 1.0, "red"]
+
+
+def test_a_number_is_read_as_the_served_model_reads_it() -> None:
+    texts = ("+-7", " 7 ", "1_000", "1e400", "7,5", "half")
+    read = [INPUTS.read([text, None, None], 0)[0] for text in texts]
+    assert read == [-7.0, 7.0, None, None, None, None]

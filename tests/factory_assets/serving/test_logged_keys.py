@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
@@ -36,10 +38,11 @@ from factory_resources.prediction_log import ids
 from factory_resources.prediction_log.logged_rows import logged_rows
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from factory_resources.prediction_log.protection import Protection
-from factory_resources.prediction_log.record import decode
+from factory_resources.prediction_log.record import decode, encode
 from tests.factory_assets.serving.cases import Deployed
 from tests.factory_assets.serving.feedback.conftest import copied
 from tests.factory_assets.serving.http.cases import call_of
+from tests.factory_resources.prediction_log.samples import record
 from tests.pipelines import declare
 
 SPEC: dict[str, Any] = {
@@ -322,6 +325,28 @@ def test_a_key_of_a_month_whose_secret_is_destroyed_is_found_no_more(
     sent = pa.table({"patient": ["p3"], "outcome": ["good"]})
     with pytest.raises(DataError, match="no answer before it was observed has this value"):
         record_from_table("p", sent, home, columns=OutcomeColumns(key="patient"))
+
+
+@pytest.mark.parametrize("cell", [{"commitment": "5e" * 32}, {"encrypted": "AAAA"}])
+def test_a_hidden_key_that_nobody_here_can_read_blocks_no_outcome(
+    cell: dict[str, str], keyed: Deployed, home: Home
+) -> None:
+    is_of_pack = "commitment" in cell
+    one = msgspec.structs.replace(
+        record(pipeline="p"),
+        protocol="edge" if is_of_pack else "plain",
+        input=json.dumps([{"size": 2, "patient": cell}]).encode(),
+        output=b'{"predictions": ["bad"]}',
+    )
+    with PredictionLog(home) as log, closing(log.journal()) as journal:
+        journal.append(ids.PredictionIds().take(), encode(one))
+        journal.flush()
+    if not is_of_pack:
+        Protection(home, "p", "encrypted").protect("p1", one.time)
+    later = scored(keyed, home, "size,patient\n6,p4\n")["id"][0].as_py()
+    sent = pa.table({"patient": ["p4"], "outcome": ["good"]})
+    record_from_table("p", sent, home, columns=OutcomeColumns(key="patient"))
+    assert outcomes(home) == {later: "good"}
 
 
 def test_a_case_leads_to_all_its_answers(

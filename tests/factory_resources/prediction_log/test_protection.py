@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -18,7 +18,14 @@ from factory_resources.ledger.ledger import Ledger
 from factory_resources.ledger.prediction_entries import PredictionKeysDestroyed
 from factory_resources.prediction_log.ids import PredictionIds, text
 from factory_resources.prediction_log.prediction_log import PredictionLog
-from factory_resources.prediction_log.protection import Protection, destroy_keys, keys_folder
+from factory_resources.prediction_log.protection import (
+    Mode,
+    Protection,
+    destroy_keys,
+    has_key,
+    is_protected,
+    keys_folder,
+)
 from factory_resources.prediction_log.record import encode
 from tests.factory_resources.prediction_log.homes import verify
 from tests.factory_resources.prediction_log.samples import record
@@ -67,6 +74,38 @@ def test_a_commitment_matches_its_value_alone(value: Any, other: Any, shared: Ho
     assert committer.matches(other, protected, JANUARY) == (
         json.dumps(other, sort_keys=True) == json.dumps(value, sort_keys=True)
     )
+
+
+@given(value=_JSON)
+def test_only_what_is_protected_is_taken_for_it(value: Any, shared: Home) -> None:
+    for mode in get_args(Mode):
+        assert is_protected(Protection(shared, "apples", mode).protect(value, JANUARY))
+    assert not is_protected(value)
+    for cell in ({"encrypted": None}, {"commitment": "", "a": ""}, {"a": "b"}, {}, "encrypted"):
+        assert not is_protected(cell)
+
+
+def test_a_key_is_there_from_the_first_value_until_it_is_destroyed(home: Home) -> None:
+    Ledger(home).begin()
+    cipher = Protection(home, "apples", "encrypted")
+    assert not has_key(home, "apples", JANUARY)
+    protected = cipher.protect("Ada", JANUARY)
+    assert has_key(home, "apples", JANUARY)
+    assert not has_key(home, "apples", FEBRUARY)
+    assert not has_key(home, "pears", JANUARY)
+    destroy_keys(home, "apples", date(2026, 2, 1), "test")
+    assert not has_key(home, "apples", JANUARY)
+    assert Protection(home, "apples", "encrypted").read(protected, JANUARY) is None
+
+
+def test_what_nobody_can_read_is_no_value_and_a_lost_key_is_told(home: Home) -> None:
+    cipher = Protection(home, "apples", "encrypted")
+    protected = cipher.protect("Ada", JANUARY)
+    assert cipher.read(protected, JANUARY) == "Ada"
+    for cell in ({"encrypted": "AAAA"}, {"encrypted": "ä"}, {"commitment": "5e" * 32}):
+        assert cipher.read(cell, JANUARY) is None
+    with pytest.raises(StorageError, match="restore it from a backup"):
+        cipher.read(protected, FEBRUARY)
 
 
 def test_the_order_of_keys_does_not_matter(home: Home) -> None:

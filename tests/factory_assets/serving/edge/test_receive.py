@@ -19,6 +19,7 @@ from uuid import uuid4
 import pytest
 
 from factory_assets.audit.trace.answer.finding import find_answer
+from factory_assets.erasure.answers import matching_requests
 from factory_assets.serving.edge import score as program
 from factory_assets.serving.edge.pack import write_pack
 from factory_assets.serving.edge.receive import ReceivedLog, receive_log
@@ -94,6 +95,8 @@ def test_answers_come_home_once(edge: Edge) -> None:
     first = edge.receive()
     assert (first.answers, first.proven, first.findings, first.notes) == (3, 3, (), ())
     assert edge.stored(names) == [True] * 3
+    matching = matching_requests(edge.home, "pump", "owner = 'ann'", {})
+    assert (matching.requests, matching.hidden) == ((), ("owner",))
     found = find_answer(names[0], edge.home).prediction
     assert (found.pipeline, found.version, found.protocol) == ("pump", 1, "edge")
     assert found.input is not None

@@ -92,6 +92,17 @@ def revealed(record: PredictionRecord, protection: Protection) -> list[dict[str,
     ]
 
 
+@pytest.mark.parametrize("cell", [{"encrypted": "AAAA"}, {"commitment": []}, {"a": {"b": 1}}])
+def test_an_object_is_logged_as_its_text_so_that_nobody_takes_it_for_a_protected_value(
+    cell: dict[str, Any], served: ServedModel, home: Home
+) -> None:
+    row, text = {**ROW, "code": cell}, json.dumps(cell, separators=(",", ":"))
+    assert json.loads(logged(served, row, engine=True).input) == [{**ROW, "code": text}]
+    protection = Protection(home, "p", "encrypted")
+    record = logged(served, row, engine=True, protection=protection)
+    assert revealed(record, protection) == [{**ROW, "code": text}]
+
+
 def test_columns_are_logged_as_they_came(served: ServedModel, home: Home) -> None:
     types: Mapping[str, str] = {"Heat [K]": "FP64", "steps": "INT64", "open": "BOOL"}
     inputs = [
