@@ -16,7 +16,7 @@ from factory_assets.erasure.table_rows import opened, rows_left, stored_files, t
 from factory_assets.results.record_graph import RecordGraph
 from factory_resources.delta_protocol import LOG
 from factory_resources.erasure.caches import drop_caches
-from factory_resources.erasure.manifest import intent_file
+from factory_resources.erasure.manifest import FOLDER, intent_file
 from factory_resources.erasure.parquet import is_table_name
 from factory_resources.erasure.scrubbing import scrub
 from factory_resources.erasure.search import Occurrence, find_values
@@ -166,9 +166,9 @@ def search(intent: ErasureIntent, home: Home) -> list[Occurrence]:
 
     Files of tables are asked by the expression, and for the numbers of the rows that are erased.
     """
-    tables = {*table_paths(home)}
-    own = intent_file(home, intent.manifest.id)
-    found = [*find_values(home, intent.searched, skip={*tables, own})]
+    skip = {*table_paths(home), intent_file(home, intent.manifest.id)}
+    counting = home.records, home.path / FOLDER, *home.tables.glob(f"*/*/{LOG}")
+    found = [*find_values(home, intent.searched, skip=skip, counting=counting)]
     files = stored_files(home, intent.manifest.pipelines.keys())
     with home.scratch() as scratch, opened(files, scratch) as connection:
         read = read_by(RecordGraph.of(home))

@@ -24,6 +24,7 @@ class Blotter:
     """Takes the values that only the erased rows have out of results.
 
     Whoever reads a result expects a number where there was one: it loses its digits but the first.
+    Whole numbers of results are counts, and no values.
     """
 
     terms: SearchTerms
@@ -33,8 +34,8 @@ class Blotter:
         match value:
             case str():
                 return self._redaction.text(value)
-            case float() | int() if not isinstance(value, bool) and value in self.terms.numbers:
-                return type(value)(float(f"{value:.1g}"))
+            case float() if value in self.terms.numbers:
+                return float(f"{value:.1g}")
             case dict():
                 return {self(name): self(part) for name, part in value.items()}
             case list():

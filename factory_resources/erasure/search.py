@@ -15,9 +15,13 @@ Parquet, archives within archives, and what crosses from one page of SQLite to a
 uses any more. A text in a binary file is found as the beginning of a longer one, too.
 """
 
+import io
+import json
 import os
+import re
 from collections import Counter
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +47,9 @@ from factory_resources.erasure.values import Value
 from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
 
+_ROWS_OF_DELTA = re.compile(r'(numRecords\\": ?)\d+')
+"""How many rows a file of a Delta table has, which its log says in JSON within JSON."""
+
 _JOURNAL = "predictions/journal/"
 """Answers that are not in the database yet, one after another and not compressed."""
 
@@ -61,13 +68,18 @@ class Occurrence:
 
 
 def find_values(
-    home: Home, values: Collection[Value], *, skip: Collection[Path] = ()
+    home: Home,
+    values: Collection[Value],
+    *,
+    skip: Collection[Path] = (),
+    counting: Collection[Path] = (),
 ) -> Iterator[Occurrence]:
     """Yield all places of a home that have one of the values.
 
     Args:
         values: searchable ones (`is_searchable`).
         skip: files that are not searched.
+        counting: folders with files of JSON whose whole numbers are counts: none is a value.
 
     Raises:
         StorageError: a file or database cannot be read.
@@ -76,12 +88,14 @@ def find_values(
     terms = search_terms(values)
     if not terms.values:
         return
+    counting_folders = frozenset(counting)
     for path in sorted(home_paths(home)):
         name = str(path.relative_to(home.path))
         forms = Counter(one.needle.form for one in terms.in_files.find(os.fsencode(name)))
         yield from _occurrences(name, "its name", Counter[str](forms))
         if path not in skip:
-            yield from _in_file(path, name, terms)
+            counts = not counting_folders.isdisjoint(path.parents)
+            yield from _in_file(path, name, terms, counts=counts)
     for schema, column, form, count in server_places(terms):
         yield Occurrence(schema, column, form, count)
 
@@ -125,9 +139,11 @@ def holds_any(path: Path, terms: SearchTerms) -> bool:
     return any(True for _ in _in_file(path, path.name, terms))
 
 
-def _in_file(path: Path, name: str, terms: SearchTerms) -> Iterator[Occurrence]:
+def _in_file(
+    path: Path, name: str, terms: SearchTerms, *, counts: bool = False
+) -> Iterator[Occurrence]:
     try:
-        with path.open("rb") as file:
+        with _without_counts(path) if counts else path.open("rb") as file:
             head = file.read(HEAD)
             file.seek(0)
             forms = _forms(file, _matcher(name, terms), terms.overlap, _stands_in_text(path, head))
@@ -146,6 +162,18 @@ def _in_file(path: Path, name: str, terms: SearchTerms) -> Iterator[Occurrence]:
         for member, content in unpacked(path, head):
             forms = _forms(content, terms.in_files, terms.overlap, not is_zip(head))
             yield from _occurrences(name, f"packed: {member}", forms)
+
+
+def _without_counts(path: Path) -> io.BytesIO:
+    """Return JSON, or lines of it, with 0 in place of all whole numbers; what is none as it is."""
+    content = path.read_bytes()
+    for texts in ([content], content.splitlines()):
+        with suppress(ValueError, RecursionError):
+            values = [json.loads(text, parse_int=lambda digits: 0) for text in texts]
+            zeroed = "\n".join(json.dumps(value, ensure_ascii=False) for value in values)
+            without = _ROWS_OF_DELTA.sub(r"\1", zeroed)
+            return io.BytesIO(without.encode("utf-8", "surrogatepass"))
+    return io.BytesIO(content)
 
 
 def _unreadable(path: Path, error: OSError) -> StorageError:

@@ -113,6 +113,28 @@ def _kept(value: Any, home: Home, nbr: int) -> list[list[dict[str, Any]]]:
     ]
 
 
+def test_a_number_of_the_person_that_is_also_a_count_is_a_count_where_it_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enter(tmp_path, monkeypatch)
+    folder, home, rows = tmp_path / "defs" / "people", home_of(tmp_path), 123_456
+    folder.mkdir(parents=True)
+    lines = (f"{number},Ulm,5" for number in range(1, rows + 1))
+    (folder / "part0.csv").write_text("\n".join(['nbr,"who, and where",weight', *lines]) + "\n")
+    pipeline = declare(folder, DECLARED)
+    for stage in ("ingest", "clean"):
+        run_stage(StageRequest(pipeline, stage, home, "run"))
+    # The person has the number of all rows, and that of their own row.
+    assert erase(f"nbr = {rows}")
+    records = RecordGraph.of(home).records
+    assert [line for record in records for line in contradictions(record)] == []
+    for value in map(value_in, records):
+        assert isinstance(value, IngestResult | CleanResult)
+        read = value.rows_read if isinstance(value, IngestResult) else value.rows_in
+        assert value.snapshot.rows == read == rows - 1
+    assert problems(home) == []
+
+
 @pytest.mark.parametrize(
     ("broken", "rules", "named"),
     [

@@ -271,6 +271,29 @@ def test_files_to_skip_are_not_searched(home: Home) -> None:
     assert found.path == "b.json"
 
 
+@pytest.mark.parametrize(
+    ("content", "is_found"),
+    [
+        ('{"rows": 42004242, "of": [42004242]}', False),
+        ('{"rows": 42004242, "values": [42004242.0]}', True),
+        ('{"rows": 0, "value": "42004242"}', True),
+        ('{"42004242": 0}', True),
+        ('{"rows": 42004242', True),
+        ("[" * 100_000 + "42004242", True),
+        ('{"a": 42004242}\n{"stats": "{\\"numRecords\\":42004242}"}\n', False),
+        ('{"a": 1}\n{"stats": "{\\"minValues\\":{\\"a\\":42004242}}"}\n', True),
+    ],
+)
+def test_whole_numbers_of_json_that_counts_are_no_values(
+    content: str, is_found: bool, home: Home
+) -> None:
+    for name in ("records/p/a.json", "records.json"):
+        (home.path / name).parent.mkdir(parents=True, exist_ok=True)
+        (home.path / name).write_text(content)
+    found = {one.path for one in find_values(home, [42_004_242], counting=[home.records])}
+    assert found == {"records.json"} | ({"records/p/a.json"} if is_found else set())
+
+
 def _archive(before: bytes, after: bytes) -> bytes:
     """Return an archive of one text, in which some bytes are others."""
     packed = io.BytesIO()
