@@ -3555,6 +3555,11 @@ def _ranges(text: bytes) -> Iterator[tuple[int, int]]:
         yield int(match[1]), last + 1
 
 
+def _request_of(identifier: bytes) -> bytes:
+    """Return the id of the request of a row: the last 20 bits are the number of the row."""
+    return (int.from_bytes(identifier, "big") >> 20 << 20).to_bytes(16, "big")
+
+
 def _identifier(text: str) -> bytes:
     if not re.fullmatch("[0-9a-f]{32}", text):
         raise InvalidError(f"{_short(text)} is not an id")
@@ -3936,7 +3941,7 @@ class EnteredBlock:
 
 @dataclass(frozen=True)
 class PredictionProof:
-    """A proof that a request was answered as it says, or that its id was never given out.
+    """A proof that a request was answered as it says, or that no block in the ledger has its id.
 
     For the latter, it has two neighbouring leaves of each block whose ids begin before that id and
     end after it. What these two answered stays unknown.
@@ -4000,9 +4005,7 @@ class PredictionProof:
             InvalidError: it proves nothing.
         """
         if self.record is None:
-            for entry in blocks:
-                if take(entry, "first") <= self.identifier.hex() <= take(entry, "last"):
-                    self._require_absent(entry)
+            self._require_absent(blocks)
             return False
         if len(self.leaves) != 1:
             raise InvalidError("the proof of an answer has one leaf")
@@ -4015,7 +4018,21 @@ class PredictionProof:
                 return True
         raise InvalidError(f"the ledger has no block {_short(leaf.block)}")
 
-    def _require_absent(self, entry: dict[str, Any]) -> None:
+    def _require_absent(self, blocks: Iterable[dict[str, Any]]) -> None:
+        """Require that no block has the request; one that is not entered yet may have newer ids."""
+        request = _request_of(self.identifier)
+        newest = ""
+        for entry in blocks:
+            newest = max(newest, take(entry, "last"))
+            if take(entry, "first") <= request.hex() <= take(entry, "last"):
+                self._require_absent_from(entry, request)
+        if newest < request.hex():
+            raise InvalidError(
+                "the ledger has no answer from after this id, so that nobody can tell yet whether "
+                "it was given out"
+            )
+
+    def _require_absent_from(self, entry: dict[str, Any], request: bytes) -> None:
         block = take(entry, "block")
         leaves = [leaf for leaf in self.leaves if leaf.block == block]
         if len(leaves) != 2:
@@ -4025,7 +4042,7 @@ class PredictionProof:
         left, right = leaves
         if right.index != left.index + 1:
             raise InvalidError(f"the leaves of block {_short(block)} are no neighbours")
-        if not left.identifier < self.identifier < right.identifier:
+        if not left.identifier < request < right.identifier:
             raise InvalidError(f"the id is not between the leaves of block {_short(block)}")
 
 
@@ -4043,7 +4060,7 @@ def _verify_prediction(
         report.problem(error, file="--prediction")
         return
     report.count("proofs about answers")
-    what = "was answered as the proof says" if answered else "was never given out as an id"
+    what = "was answered as the proof says" if answered else "is the id of no answer in the ledger"
     number = scratch.one("SELECT number FROM erased WHERE id = ?", proof.identifier)
     what += f", and erased since (entry {number})" if number is not None else ""
     report.note(f"{proof.identifier.hex()} {what}", file="--prediction")
@@ -4071,7 +4088,7 @@ def _verify_archived_prediction(
     try:
         proof = PredictionProof.parse(content)
         if proof.record is None:
-            raise InvalidError("only a home shows that an id was never given out")
+            raise InvalidError("only a home shows that an id is that of no answer")
         if proof.entered is None:
             raise InvalidError("has no entry of its block; ask for one of a newer factory")
         proof.verify([proof.entered.entry(key)])

@@ -169,12 +169,12 @@ class PredictionLog:
             return self._lookup().count_rows(pipeline, first, stop)
 
     def prove(self, written: str) -> "PredictionProof":
-        """Return the proof that the request of a row was answered as it was, or never.
+        """Return the proof that the request of a row was answered as it was, or is in no block.
 
         Raises:
             UnknownNameError: the text is not an id, its request has fewer rows, its record is
                 still in the journal, it was erased, or nobody can tell, because records around it
-                were removed.
+                were removed, or there are none of later yet.
         """
         request, row = request_of(parse(written))
         with self._faults():

@@ -1,4 +1,4 @@
-"""Proofs that a request was answered as logged, or that its id was never given out.
+"""Proofs that a request was answered as logged, or that no block in the ledger has its id.
 
 `factory_verify` checks them against the blocks in the ledger.
 """
@@ -70,13 +70,19 @@ def require_row(record: bytes, row: int) -> None:
 def prove_absence(
     store: PredictionStore, request: bytes, neighbours: Neighbours
 ) -> "PredictionProof":
-    """Return the proof that a request was never answered: its neighbours in each block around it.
+    """Return the proof that no block has a request: its neighbours in each block around it.
 
     Raises:
-        UnknownNameError: the records around it in a block were removed.
+        UnknownNameError: the records around it in a block were removed, or there are none of later.
     """
     from factory_resources.ledger.factory_verify import PredictionProof, ProvenLeaf
 
+    if all(block.last < request for block in store.blocks()):
+        raise UnknownNameError(
+            "no answer from after this id is in the ledger, so that nobody can tell yet whether it "
+            "was given out",
+            remedy="try again when a later one is",
+        )
     leaves = list[ProvenLeaf]()
     for block in store.blocks_around(request):
         left, right = neighbours(block, request)

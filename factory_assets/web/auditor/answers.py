@@ -1,4 +1,4 @@
-"""What proves an answer, or that its id was never given out.
+"""What proves an answer, or that no answer has its id.
 
 Its way back to the sources belongs in `factory_assets.audit.trace.answer`.
 """

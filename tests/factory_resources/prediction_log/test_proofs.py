@@ -16,7 +16,7 @@ from factory_resources.ledger.factory_verify import InvalidError, PredictionProo
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.ledger.prediction_entries import PredictionsLogged
 from factory_resources.prediction_log import prediction_log
-from factory_resources.prediction_log.ids import PredictionIds, text
+from factory_resources.prediction_log.ids import PredictionIds, parse, text
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from factory_resources.prediction_log.proofs import with_entry
 from factory_resources.prediction_log.record import decode
@@ -44,9 +44,7 @@ def test_every_kind_of_place_in_a_block_is_proven(
         assert proof.verify(_blocks(home))
 
 
-def test_an_id_between_answers_is_proven_never_to_have_been_given_out(
-    log: PredictionLog, home: Home
-) -> None:
+def test_an_id_between_answers_is_proven_to_be_that_of_none(log: PredictionLog, home: Home) -> None:
     ids = PredictionIds()
     journal = log.journal()
     unused = []
@@ -61,7 +59,36 @@ def test_an_id_between_answers_is_proven_never_to_have_been_given_out(
         assert len(proof.leaves) == 2
         assert proof.verify(_blocks(home)) is False
         assert PredictionProof.parse(proof.format()) == proof
+    with pytest.raises(UnknownNameError, match="nobody can tell yet whether it was given out"):
+        log.prove(text(outside))
+    with pytest.raises(InvalidError, match="nobody can tell yet whether it was given out"):
+        PredictionProof(outside, None, ()).verify(_blocks(home))
+    with pytest.raises(InvalidError, match="nobody can tell yet"):
+        PredictionProof(unused[0], None, ()).verify([])
+    [taken] = fill(log, ids, [1])
+    assert taken[0] > outside
     proof = log.prove(text(outside))
+    assert (proof.leaves, proof.verify(_blocks(home))) == ((), False)
+
+
+def test_a_row_of_a_request_is_not_proven_to_be_that_of_none(
+    log: PredictionLog, home: Home
+) -> None:
+    [taken] = fill(log, PredictionIds(), [3])
+    leaves = tuple(log.prove(text(taken[number])).leaves[0] for number in (0, 1))
+    for row in (0, 1, 999):
+        identifier = parse(text(taken[0], row))
+        with pytest.raises(InvalidError, match="is not between the leaves"):
+            PredictionProof(identifier, None, leaves).verify(_blocks(home))
+
+
+def test_an_id_before_all_answers_is_proven_to_be_that_of_none(
+    log: PredictionLog, home: Home
+) -> None:
+    ids = PredictionIds()
+    before = ids.take()
+    fill(log, ids, [2])
+    proof = log.prove(text(before))
     assert (proof.leaves, proof.verify(_blocks(home))) == ((), False)
 
 
@@ -210,7 +237,7 @@ def test_a_changed_proof_of_absence_is_refused(
     proof = log.prove(text(unused)).format()
     report = verify(home, proof)
     assert report.holds
-    assert [note for note in report.notes if "was never given out" in note.what]
+    assert [note for note in report.notes if "is the id of no answer in the ledger" in note.what]
     report = verify(home, _changed(change)(proof))
     assert [finding.what for finding in report.problems if what in finding.what]
 
