@@ -3468,8 +3468,11 @@ class PredictionCheck:
         for (count,) in database.rows("SELECT count(*) FROM prediction"):
             if count > self._seen:
                 what = f"{count - self._seen:,} records are of no block in the ledger"
-                self._report.note(f"{what}: they do not count", file="predictions.db")
+                self._report.note(f"{what}: {_UNPROVEN}", file="predictions.db")
             self._seen = count
+
+
+_UNPROVEN = "nothing proves them, unless the ledger has them at the next look"
 
 
 def _is_crowded(ends: Iterable[tuple[bytes, bytes]]) -> bool:
@@ -3752,7 +3755,7 @@ class OutcomeCheck:
         for (count,) in database.rows("SELECT count(*) FROM outcome"):
             if count > self._seen:
                 what = f"{count - self._seen:,} outcomes are of no batch in the ledger"
-                self._report.note(f"{what}: they do not count yet", file="outcomes.db")
+                self._report.note(f"{what}: {_UNPROVEN}", file="outcomes.db")
 
 
 def _stored_outcome_leaf(number: int, values: Sequence[Any]) -> bytes | None:
