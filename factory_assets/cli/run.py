@@ -47,6 +47,7 @@ from factory_resources.home.run_markers import killed_runs
 from factory_resources.instance import prepare
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.tracking.records import Records
+from factory_resources.tracking.run_history import has_failed
 
 StageValues = dict[Stage, StageResult]
 
@@ -214,6 +215,8 @@ def _unchanged(request: RunRequest, home: Home) -> _Unchanged | None:
         or must_be_read(pipeline)
         or any(isinstance(dimension, DynamicPartitions) for dimension in dimensions)
         or killed_runs(home)
+        # Dagster would show a failed run as the last one, although all is well again.
+        or has_failed(home, pipeline.name)
     ):
         return None
     try:

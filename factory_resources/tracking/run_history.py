@@ -63,6 +63,11 @@ SELECT run_tags.value FROM run_tags JOIN runs ON runs.run_id = run_tags.run_id
 WHERE run_tags.key = :tag AND runs.pipeline_name = :job ORDER BY runs.id
 """
 
+_ENDED = """\
+SELECT status FROM runs WHERE pipeline_name = :job AND status IN ('SUCCESS', 'FAILURE', 'CANCELED')
+ORDER BY id DESC LIMIT 1
+"""
+
 _WORKING = "SELECT 1 FROM runs WHERE status IN ('STARTED', 'STARTING', 'CANCELING') LIMIT 1"
 
 _SCHEDULE_FILE = "dagster/schedules/schedules.db"
@@ -121,6 +126,17 @@ def last_run_ids(home: Home) -> list[str]:
     """
     with storage_faults(home):
         return [run_id for (run_id,) in _rows(home, "dagster/history/runs.db", _LAST, {})]
+
+
+def has_failed(home: Home, job: str) -> bool:
+    """Whether the last run of a job that has ended failed.
+
+    Raises:
+        StorageError: Dagster's database cannot be read.
+    """
+    with storage_faults(home):
+        last = _rows(home, "dagster/history/runs.db", _ENDED, {"job": job})
+    return last == [("FAILURE",)]
 
 
 def has_working_runs(home: Home) -> bool:

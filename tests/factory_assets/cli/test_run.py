@@ -20,8 +20,9 @@ from factory_assets.cli.run import run
 from factory_assets.cli.shared import RunSelection
 from factory_assets.definitions import build_defs
 from factory_assets.spec import Pipeline
-from factory_resources.errors import DataError, DeclarationError, ModelError
+from factory_resources.errors import DataError, DeclarationError, FactoryError, ModelError
 from factory_resources.home.home import Home
+from factory_resources.tracking.run_history import has_failed
 from tests.pipelines import APPLES, declare, write_apples
 
 
@@ -61,6 +62,25 @@ def test_a_data_product_runs_to_clean(product: Pipeline) -> None:
     again = output_of(run)
     assert again.count("reused") == 3
     assert output_of(print_plan).count("reuse (computed") == 2
+
+
+def test_a_run_in_which_nothing_changed_ends_the_alarm_of_a_failed_one(product: Pipeline) -> None:
+    output_of(run)
+    data = product.folder / "data.csv"
+    before = data.read_bytes()
+    data.write_bytes(before + b"one cell\n")
+    with pytest.raises(FactoryError):
+        output_of(run)
+    home = Home.from_env()
+    assert has_failed(home, "apples")
+    data.write_bytes(before)
+    assert output_of(run).count("reused") == 3
+    assert not has_failed(home, "apples")
+    assert not has_failed(home, "pears")
+    with dg.DagsterInstance.get() as instance:
+        runs = instance.get_runs_count()
+        output_of(run)
+        assert instance.get_runs_count() == runs == 3
 
 
 def test_of_several_pipelines_each_error_names_its_own(
