@@ -56,7 +56,7 @@ def require_records(query: ResultQuery) -> list[Record]:
         raise DataError(
             f"there is no result of {stage}{of} yet",
             where=name,
-            remedy=f"run it first: factory run {name} --stages {stage}",
+            remedy=f"run it first: factory run {name}",
         )
     return records
 

@@ -95,6 +95,18 @@ def test_a_declared_zone_does_not_move_the_times_of_a_snapshot_again(
             assert column(read, home, name) == column(made.snapshot, home, "t")
 
 
+def test_the_advice_to_run_a_source_first_names_all_that_it_reads_itself(
+    folder: Path, home: Home
+) -> None:
+    read = {"source": {"pipeline": "b"}, "joins": {"a": {"source": {"pipeline": "a"}, "on": "id"}}}
+    declare(folder / "c", {"purpose": "test", "ingest": read})
+    with pytest.raises(SourceError, match=r"b/clean: there is no result yet; .*: factory run a b$"):
+        ingest(load_pipeline(folder / "c"), home)
+    declare(folder / "c", {"purpose": "test", "ingest": {"source": {"pipeline": "bb"}}})
+    with pytest.raises(SourceError, match=r"bb/clean: no pipeline 'bb'; did you mean 'b'\?"):
+        ingest(load_pipeline(folder / "c"), home)
+
+
 def test_a_snapshot_is_read_as_a_source_with_row_identities(folder: Path, home: Home) -> None:
     with pytest.raises(SourceError, match=r"a/clean: there is no result yet.*factory run a"):
         ingest(load_pipeline(folder / "b"), home)

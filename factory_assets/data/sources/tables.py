@@ -13,6 +13,7 @@ from pathlib import Path
 from shlex import quote
 
 from factory_assets.data.sources.base import SourceContext, SourceHandle
+from factory_assets.declarations.dependencies import with_upstream
 from factory_assets.declarations.folders import pipeline_folders
 from factory_assets.declarations.loader import pipeline_named
 from factory_assets.results.base import result_as
@@ -25,6 +26,7 @@ from factory_assets.spec import (
     SnapshotSource,
     partition_of,
 )
+from factory_assets.spec.base import suggest
 from factory_resources.errors import SourceError
 from factory_resources.home.home import Home
 from factory_resources.sources.databases.query import DatabaseQuery
@@ -154,11 +156,7 @@ def discover_snapshot(source: SnapshotSource, context: SourceContext) -> Iterato
     name = f"{source.pipeline}/{source.stage}"
     records = _current_records(source, context.home)
     if not records:
-        raise SourceError(
-            "there is no result yet",
-            where=name,
-            remedy=f"run it first: factory run {source.pipeline} --stages {source.stage}",
-        )
+        raise _no_result(source)
     for record in records:
         if source.stage == "ingest":
             snapshot = result_as(IngestResult, record).snapshot
@@ -173,6 +171,19 @@ def discover_snapshot(source: SnapshotSource, context: SourceContext) -> Iterato
         for file, path in zip(snapshot.files, snapshot.paths(context.home), strict=True):
             version = f"{name}@{snapshot.data_version}"
             yield _snapshot_file(snapshot, file, path, version, context.home)
+
+
+def _no_result(source: SnapshotSource) -> SourceError:
+    where = f"{source.pipeline}/{source.stage}"
+    names = [folder.name for folder in pipeline_folders()]
+    if source.pipeline not in names:
+        return SourceError(
+            f"no pipeline {source.pipeline!r}", where=where, remedy=suggest(source.pipeline, names)
+        )
+    run = " ".join(with_upstream(source.pipeline))
+    return SourceError(
+        "there is no result yet", where=where, remedy=f"run it first: factory run {run}"
+    )
 
 
 def _current_records(source: SnapshotSource, home: Home) -> list[Record]:
