@@ -1204,10 +1204,11 @@ class LocalLog:
             while written < len(content):
                 written += os.write(self._file, content[written:])
             os.fsync(self._file)
-        except OSError:
+        except BaseException:
+            # After an interruption, too, the process may go on.
             self._truncate()
             raise
-        self._end += len(content)
+        self._end += written
 
     def _truncate(self) -> None:
         os.ftruncate(self._file, self._end)

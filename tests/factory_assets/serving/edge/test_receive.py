@@ -349,6 +349,27 @@ def test_a_pack_is_open_once(edge: Edge) -> None:
         program.Model(str(edge.folder))
 
 
+@pytest.mark.parametrize("call", ["write", "fsync"])
+def test_an_interrupted_line_is_taken_back(
+    call: str, edge: Edge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = getattr(os, call)
+
+    def interrupted(*arguments: Any) -> None:
+        monkeypatch.setattr(os, call, original)
+        original(*arguments)
+        raise KeyboardInterrupt
+
+    with program.Model(str(edge.folder)) as model:
+        monkeypatch.setattr(os, call, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            model.predict([row()])
+        names = [answer["id"] for answer in model.predict([row()])]
+    received = edge.receive()
+    assert (received.answers, received.findings, received.notes) == (1, (), ())
+    assert edge.stored(names) == [True]
+
+
 KILLED = """
 import os, signal, sys
 sys.path.insert(0, sys.argv[1])
