@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from factory_assets.audit.influence import attribution_context, unit_of
+from factory_assets.audit.influence import AttributionContext, attribution_context, unit_of
 from factory_assets.audit.references import ModelName
 from factory_assets.results.data import SplitResult
 from factory_assets.results.record_graph import RecordGraph, value_in
@@ -20,7 +20,6 @@ from factory_resources.tables.snapshot import read_arrow
 
 if TYPE_CHECKING:
     import numpy as np
-    import pyarrow as pa
     from numpy.typing import NDArray
 
 _JUDGED = 500
@@ -53,7 +52,7 @@ def joint_effect(
     """Estimate the joint effect of training rows on the predictions of test rows.
 
     Args:
-        gone: the training rows: SHA-256 of a source to the numbers of the rows in it.
+        gone: the training rows: SHA-256 of a file of a table to their places in it, from 0.
 
     Raises:
         ModelError: influence was not measured, its score is too low, or a file was changed.
@@ -66,7 +65,7 @@ def joint_effect(
     features, model = context.trained.features, context.trained.model
     judged = features.arrays(test, scaled=model.scaled, rows=chosen)
     effects = context.effects_on(judged)
-    positions = _positions(context.training, gone)
+    positions = _positions(context, gone)
     change = np.abs(effects[:, positions].sum(axis=1))
     draw = np.random.default_rng(0)
     others = [
@@ -83,9 +82,15 @@ def joint_effect(
     )
 
 
-def _positions(training: pa.Table, gone: Mapping[str, Collection[int]]) -> NDArray[np.int64]:
-    """Return the positions of rows among the training rows, from 0."""
+def _positions(
+    context: AttributionContext, gone: Mapping[str, Collection[int]]
+) -> NDArray[np.int64]:
+    """Return the positions of rows among those that the version learned from, from 0."""
     import numpy as np
 
-    known = zip(training["_file"].to_pylist(), training["_row"].to_pylist(), strict=True)
-    return np.array([i for i, (file, row) in enumerate(known) if row in gone.get(file, ())], int)
+    split = cast(SplitResult, value_in(context.split))
+    begin = len(context.numbers) - context.from_validation
+    parts = (split.train, context.numbers[:begin]), (split.validation, context.numbers[begin:])
+    # A split writes one file of each part.
+    known = [np.isin(numbers - 1, [*gone.get(part.files[0].sha256, ())]) for part, numbers in parts]
+    return np.flatnonzero(np.concatenate(known))

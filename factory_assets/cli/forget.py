@@ -204,8 +204,13 @@ def _effects(plan: ErasurePlan, pipelines: Sequence[Pipeline], home: Home) -> It
         if not (one.serves and one.learned and one.pipeline in declared):
             continue
         name = ModelName(one.pipeline, one.version)
+        gone = {
+            file.sha256: places
+            for file, places in plan.rows.positions.items()
+            if file.pipeline == one.pipeline
+        }
         try:
-            effect = joint_effect(declared[one.pipeline], name, plan.rows.sources, home)
+            effect = joint_effect(declared[one.pipeline], name, gone, home)
         except FactoryError as error:
             yield f"how much they mattered to {name.pipeline}@{name.version} is not known: {error}"
             continue
