@@ -6,11 +6,9 @@ Which requests are malformed or come from another site is decided before, in
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -75,13 +73,12 @@ class Door:
         sessions: Sessions,
         log: AccessLog,
         cookie: str,
-        disk_thread: Executor,
         peer: Callable[[Message], int | None],
         ways: Sequence[Route] = (),
     ) -> None:
         self._apps, self._login, self._doorkeeper = apps, login, doorkeeper
         self._sessions, self._log, self._cookie = sessions, log, cookie
-        self._disk_thread, self._peer = disk_thread, peer
+        self._peer = peer
         routes = [
             Route("/login", login.form, methods=["GET"]),
             Route("/login", login.by_password, methods=["POST"]),
@@ -216,9 +213,15 @@ class Door:
         return await self._login.out(request, visitor_of(request.scope))
 
     async def _refused(self, scope: Message) -> None:
+        """Enter the refusal, and end the session if its person may come in no more."""
+        try:
+            # Without that, it would count again for whoever is added with the same name.
+            if session := self._session(scope):
+                await self._login.in_thread(self._login.end, session.sha256)
+        except FactoryError as error:
+            _LOG.error("a session was not ended: %s", error)
         operation = f"{scope.get('method', 'websocket')} {scope['path']}"
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._disk_thread, self._log.refused, "no session", operation)
+        await self._login.in_thread(self._log.refused, "no session", operation)
 
 
 def _lead_to(page: str) -> Callable[[Request], Response]:

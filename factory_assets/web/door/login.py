@@ -172,7 +172,7 @@ class Login:
 
         # The browser's former session, if any, ends: it may be somebody else's.
         if former := self._sessions.find(request.cookies.get(self._cookie.name, "")):
-            await self.in_thread(self._end, former.sha256)
+            await self.in_thread(self.end, former.sha256)
         if (text := await self.in_thread(begin)) is None:
             await self.in_thread(self._log.refused, "wrong login", "login")
             return self.show(request, "/", "You no longer have access to this factory.", 403)
@@ -190,13 +190,14 @@ class Login:
         wanted = form.get("session") or visitor.session
         mine = {session.sha256 for session in self._sessions.of(visitor.name)}
         if wanted in mine:
-            await self.in_thread(self._end, wanted)
+            await self.in_thread(self.end, wanted)
         response = RedirectResponse("/login" if wanted == visitor.session else "/me", 303)
         if wanted == visitor.session:
             response.delete_cookie(self._cookie.name)
         return response
 
-    def _end(self, session: str) -> None:
+    def end(self, session: str) -> None:
+        """End a session, and enter that it ended."""
         if self._sessions.end([session]):
             self._log.ended(session)
 

@@ -138,9 +138,7 @@ def build_door(
     if provider:
         ways = _open_id_login()(provider, home, address, login, doorkeeper, log, cookie).routes
     return Guard(
-        Door(
-            apps, login, passkeys, doorkeeper, sessions, log, cookie.name, disk_thread, peer, ways
-        ),
+        Door(apps, login, passkeys, doorkeeper, sessions, log, cookie.name, peer, ways),
         address.hosts,
         secure=address.secure,
         refused=lambda reason, scope: _note(log, disk_thread, reason, scope),

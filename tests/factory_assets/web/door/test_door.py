@@ -18,6 +18,7 @@ from factory_assets.declarations.people import people_file
 from factory_assets.web.door import bodies
 from factory_assets.web.door.door import Applications
 from factory_assets.web.door.login import local_path
+from factory_resources.errors import StorageError
 from factory_resources.security import sessions as session_store
 from factory_resources.security.login_links import LoginLinks
 from factory_resources.security.passwords import Passwords
@@ -131,6 +132,43 @@ def test_what_a_person_may_do_changes_at_once(
     assert "jane ['auditor']" in jane.get("/").text
     declare_people("tom:\n  roles: [auditor]\n")
     assert jane.get("/").status_code == 401
+
+
+@pytest.mark.parametrize(
+    "without", ["tom:\n  roles: [auditor]\n", PEOPLE.replace("[engineer, approver]", "[]")]
+)
+def test_the_session_of_a_person_who_was_removed_does_not_come_back(
+    door: FrontDoor, jane: TestClient, declare_people: Declare, without: str
+) -> None:
+    declare_people(without)
+    assert jane.get("/").status_code == 401
+    assert Sessions(door.home).of("jane") == ()
+    declare_people(PEOPLE)
+    assert jane.get("/").status_code == 401
+    [started], [ended] = door.entries("login"), door.entries("logout")
+    assert ended.session == started.session
+
+
+def test_a_websocket_ends_the_session_of_a_person_who_was_removed(
+    door: FrontDoor, jane: TestClient, declare_people: Declare
+) -> None:
+    declare_people("tom:\n  roles: [auditor]\n")
+    with pytest.raises(WebSocketDisconnect), jane.websocket_connect(f"{WEBSOCKET}/dagster"):
+        pass
+    assert Sessions(door.home).of("jane") == ()
+
+
+def test_a_person_who_was_removed_is_refused_while_no_session_can_be_ended(
+    door: FrontDoor, jane: TestClient, declare_people: Declare, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare_people("tom:\n  roles: [auditor]\n")
+
+    def refuse(*_: object) -> None:
+        raise StorageError("the disk is full", remedy="free some")
+
+    monkeypatch.setattr(Sessions, "end", refuse)
+    answer = jane.get("/")
+    assert (answer.status_code, "disk" in answer.text) == (401, False)
 
 
 @pytest.mark.parametrize("by", ["password", "link"])
