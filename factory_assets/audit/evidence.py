@@ -23,7 +23,7 @@ from factory_assets.audit.trace.answer.edge import edge_entries
 from factory_assets.audit.upstream import model_records, whole_upstream
 from factory_assets.declarations.settings import load_settings, policy_file
 from factory_assets.execution import provenance
-from factory_assets.execution.supply_chain import supply_files
+from factory_assets.execution.supply_chain import require_own_files, supply_files
 from factory_assets.ml.artifacts.onnx_model import FILE, FOLDER
 from factory_assets.ml.artifacts.trained_model import MANIFEST
 from factory_assets.results.record_graph import RecordGraph, tables_of, value_in
@@ -100,8 +100,8 @@ def collect(text: str, home: Home, *, with_rows: bool) -> Evidence:
 
     Raises:
         UnknownNameError: there is no such version.
-        ModelError: a record behind it is missing or not entered, a manifest is damaged, or an
-            erasure removed its files.
+        ModelError: a record behind it is missing or not entered, a file of it is missing or was
+            changed, or an erasure removed its files.
     """
     name = parse_model(text)
     registry, graph = Registry(home), RecordGraph.of(home)
@@ -130,6 +130,7 @@ def collect(text: str, home: Home, *, with_rows: bool) -> Evidence:
             where=text,
             remedy=f"ask for a version that was trained without the rows: factory trace {text}",
         )
+    require_own_files(version, home)
     graph_file = run / FOLDER / FILE
     files += [graph_file] if graph_file.is_file() else []
     if with_rows:

@@ -7,6 +7,7 @@ for the champion, are one SELECT on MLflow's own tables: importing MLflow costs 
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ _SCHEMA = "mlflow"
 
 _UNDEFINED_TABLE = "42P01"
 """What PostgreSQL calls it that a table is missing, as all are before the first run."""
+
+_BY_NUMBER = "WHERE name = :model AND version = :version"
 
 _DELETED = "Deleted_Internal"
 """The stage of a version that was deleted: its row stays, without its run."""
@@ -166,8 +169,7 @@ class Registry:
             ModelError: there is no such version.
         """
         rows = self._execute(
-            "SELECT run_id, source, current_stage FROM model_versions "
-            "WHERE name = :model AND version = :version",
+            f"SELECT run_id, source, current_stage FROM model_versions {_BY_NUMBER}",
             model=model,
             version=version,
         )
@@ -182,7 +184,9 @@ class Registry:
                 f"version {version} of model {model!r} was deleted in MLflow",
                 remedy=f"if it served, let another one serve: factory rollback {model}",
             )
-        if not isinstance(run_id, str) or not isinstance(source, str):
+        is_text = isinstance(run_id, str) and isinstance(source, str)
+        # Any other name could lead out of the home.
+        if not (is_text and re.fullmatch(r"\w+ .*/models/[\w-]+/artifacts", f"{run_id} {source}")):
             raise self._changed(f"version {version} of model {model!r}")
         files = self._files_at(model, source)
         return Version(model, version, run_id, files, self.version_tags(model, version))
@@ -190,9 +194,7 @@ class Registry:
     def registered(self, model: str, version: int) -> int | None:
         """Return when a version was registered, in milliseconds since 1970; None without it."""
         rows = self._execute(
-            "SELECT creation_time FROM model_versions WHERE name = :model AND version = :version",
-            model=model,
-            version=version,
+            f"SELECT creation_time FROM model_versions {_BY_NUMBER}", model=model, version=version
         )
         return int(rows[0][0]) if rows else None
 
@@ -209,9 +211,7 @@ class Registry:
 
     def version_tags(self, model: str, version: int) -> dict[str, str]:
         rows = self._execute(
-            "SELECT key, value FROM model_version_tags WHERE name = :model AND version = :version",
-            model=model,
-            version=version,
+            f"SELECT key, value FROM model_version_tags {_BY_NUMBER}", model=model, version=version
         )
         return dict(rows)
 

@@ -153,6 +153,26 @@ def test_no_evidence_is_written_of_which_a_record_is_missing(root: Path) -> None
     assert not (root / "evidence.zip").exists()
 
 
+@pytest.mark.parametrize(
+    ("file", "told"),
+    [
+        ("models/*/artifacts/manifest.json", "manifest.json is missing"),
+        ("models/*/artifacts/model.json", "model.json is missing"),
+        ("*/artifacts/origin/manifest.json", "manifest.json is missing"),
+        ("*/artifacts/onnx/model.onnx", "model.onnx is missing"),
+    ],
+)
+def test_no_evidence_is_written_of_which_a_file_is_missing(
+    root: Path, file: str, told: str
+) -> None:
+    [path] = (root / "home" / "artifacts" / "apples").glob(file)
+    path.unlink()
+    result = factory("evidence", "apples@1", "--out", root / "evidence.zip")
+    assert (result.exit_code, len(result.output.splitlines())) == (2, 1), result.output
+    assert result.output.startswith(f"error: apples@1: {told}")
+    assert not (root / "evidence.zip").exists()
+
+
 def test_no_evidence_is_written_that_the_verifier_would_not_read(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -259,6 +259,25 @@ def test_changed_rows_of_mlflow_are_told(copy: Home, statement: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "change",
+    ["source = '/etc', storage_location = '/etc'", *in_long(["run_id = '/etc'", "run_id = '..'"])],
+)
+def test_a_version_whose_files_mlflow_has_elsewhere_is_told(copy: Home, change: str) -> None:
+    with sqlite3.connect(copy.mlflow_database) as connection:
+        connection.execute(f"UPDATE model_versions SET {change}")
+    for command in (
+        ("trace", "apples@1"),
+        ("evidence", "apples@1", "--out", "z.zip"),
+        ("predict", "apples", "data.csv"),
+    ):
+        result = _factory(*command)
+        assert result.exit_code == 2, result.output
+        told = "what MLflow has stored about version 1 of model 'apples' was changed and cannot be"
+        assert f"error: {copy.mlflow_database}: {told}" in _line(result)
+    assert not Path("z.zip").exists()
+
+
+@pytest.mark.parametrize(
     "arguments",
     [
         ("trace", "apples@1"),
