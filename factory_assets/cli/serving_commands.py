@@ -134,6 +134,8 @@ def feedback_command(
         if source(name) is not ParameterSource.DEFAULT:
             option = f"--{name.replace('_', '-')}"
             raise click.UsageError(f"{option} is about counting outcomes: leave out FILE, or it")
+    if key and source("id_column") is not ParameterSource.DEFAULT:
+        raise click.UsageError("--id-column and --key both name the answers: leave out one of them")
     columns = OutcomeColumns(id_column, outcome_column, observed_column, key)
     for line in feedback_lines(pipeline, file, columns):
         click.echo(line)

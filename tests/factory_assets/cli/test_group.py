@@ -35,6 +35,11 @@ from tests.ordinary_user import USER
             "factory feedback",
         ),
         ("feedback churn f.csv --missing-after 7", "--missing-after is", "factory feedback"),
+        (
+            "feedback churn f.csv --key x --id-column id",
+            "--id-column and --key both name the answers",
+            "factory feedback",
+        ),
         ("backup ''", "Invalid value for 'TARGET': the path is empty", "factory backup"),
         ("install-service --in=", "Invalid value for '--in': the", "factory install-service"),
         ("k8s check a.yaml ''", "Invalid value for 'FILES...': the", "factory k8s check"),
