@@ -19,7 +19,13 @@ _PIECE = 4 << 20
 _MOST_UNPACKED = 1 << 20
 """Bytes of a compressed text in a picture that are looked at."""
 
-_PNG, _ZIP, _GZIP, _ZSTD = b"\x89PNG\r\n\x1a\n", b"PK\x03\x04", b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+_PNG, _ZIP, _ZSTD = b"\x89PNG\r\n\x1a\n", b"PK\x03\x04", b"\x28\xb5\x2f\xfd"
+
+_GZIP = tuple(b"\x1f\x8b\x08" + bytes([flags]) for flags in range(0b100000))
+"""With the only method, and without reserved flags: RFC 1952, 2.3.1."""
+
+_KEY_BYTES = 32
+"""The length of a key: random bytes, which may begin as any file does."""
 
 HEAD = 8192
 """Bytes by which a file is recognised."""
@@ -75,11 +81,13 @@ def unpacking_errors(path: Path) -> Iterator[None]:
     """Reduce what unpackers raise to one line.
 
     Raises:
-        StorageError: the file is damaged, or encrypted.
+        StorageError: the file is damaged, or encrypted; unless it is as long as a key.
     """
     try:
         yield
     except _damages() as error:
+        if path.stat().st_size == _KEY_BYTES:
+            return
         raise StorageError(
             "it is damaged or encrypted, so its contents cannot be searched",
             where=str(path),
@@ -159,7 +167,7 @@ def _packed_text(kind: bytes, chunk: bytes) -> bytes:
     return b""
 
 
-_READERS: dict[bytes, Callable[[Path], Iterator[tuple[str, Readable]]]] = {
+_READERS: dict[bytes | tuple[bytes, ...], Callable[[Path], Iterator[tuple[str, Readable]]]] = {
     _ZIP: _zip,
     _GZIP: _gzip,
     _ZSTD: _zstd,

@@ -327,6 +327,35 @@ def test_a_damaged_file_is_an_error_that_names_it(name: str, content: bytes, hom
     assert str(home.path / name) in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\x1f\x8b" + bytes(30),
+        b"\x1f\x8b\x08\x00" + bytes(28),
+        b"\x1f\x8b\x08\x20" + bytes(60),
+        b"PK\x03\x04" + bytes(28),
+        b"\x28\xb5\x2f\xfd" + bytes(28),
+    ],
+    ids=["two bytes", "header", "reserved flag", "zip", "zstd"],
+)
+def test_a_key_that_begins_as_a_packed_file_is_searched_byte_by_byte(
+    content: bytes, home: Home
+) -> None:
+    home.path.mkdir()
+    (home.path / "2026-03.key").write_bytes(content)
+    assert not [*find_values(home, ["Zaphod7Qbeeble"])]
+    (home.path / "2026-03.key").write_bytes(content[:18] + b"Zaphod7Qbeeble" + content[32:])
+    assert [one.where for one in find_values(home, ["Zaphod7Qbeeble"])] == ["bytes"]
+
+
+def test_a_packed_file_that_is_as_long_as_a_key_is_unpacked(home: Home) -> None:
+    home.path.mkdir()
+    content = gzip.compress(b"Zaphod7Qbeeb")
+    assert len(content) == 32
+    (home.path / "a.gz").write_bytes(content)
+    assert [one.where for one in find_values(home, ["Zaphod7Qbeeb"])] == ["packed: unpacked"]
+
+
 def test_a_file_that_vanishes_is_left_out(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     home.path.mkdir()
 
