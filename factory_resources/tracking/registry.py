@@ -7,7 +7,6 @@ for the champion, are one SELECT on MLflow's own tables: importing MLflow costs 
 from __future__ import annotations
 
 import math
-import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -185,8 +184,9 @@ class Registry:
                 remedy=f"if it served, let another one serve: factory rollback {model}",
             )
         is_text = isinstance(run_id, str) and isinstance(source, str)
-        # Any other name could lead out of the home.
-        if not (is_text and re.fullmatch(r"\w+ .*/models/[\w-]+/artifacts", f"{run_id} {source}")):
+        names = (str(run_id), *Path(str(source)).parts[-3:])
+        # A path of such names could lead out of the home.
+        if not is_text or any(name == ".." or {"/", "\0"} & {*name} for name in names):
             raise self._changed(f"version {version} of model {model!r}")
         files = self._files_at(model, source)
         return Version(model, version, run_id, files, self.version_tags(model, version))
