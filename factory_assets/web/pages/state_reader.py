@@ -24,6 +24,7 @@ from factory_assets.web.pages.pipeline_state import (
     Serving,
     Trouble,
 )
+from factory_resources.erasure.manifest import is_gone
 from factory_resources.errors import FactoryError, StorageError
 from factory_resources.home.home import Home
 from factory_resources.ledger.ledger import champion_in, latest_in, stopped_in
@@ -77,9 +78,10 @@ def read_broken(name: str, problems: Sequence[str], log: Log | None, home: Home)
         return state
     try:
         serving = _serving(log, name, home)
+        stopped = _stopped(name, serving, home)
     except FactoryError as error:
         return replace(state, troubles=(trouble, Trouble("records", (str(error),))))
-    return replace(state, serving=serving, troubles=(trouble, *_stopped(name, serving)))
+    return replace(state, serving=serving, troubles=(trouble, *stopped))
 
 
 def _read(state: PipelineState, pipeline: Pipeline, log: Log, home: Home) -> PipelineState:
@@ -88,7 +90,7 @@ def _read(state: PipelineState, pipeline: Pipeline, log: Log, home: Home) -> Pip
     status = standing_in(log, pipeline, deployed) if deployed else None
     rollout = rollout_in(log, pipeline.name)
     troubles = [
-        *_stopped(pipeline.name, serving),
+        *_stopped(pipeline.name, serving, home),
         *_gates(records.latest(pipeline.name, "evaluate"), serving),
         *_rollouts(pipeline, log),
         *_alarms(pipeline, log, home),
@@ -158,11 +160,16 @@ def _waiting(deployed: Record | None, status: Standing | None) -> CandidateWaiti
     )
 
 
-def _stopped(name: str, serving: Serving | None) -> list[Trouble]:
+def _stopped(name: str, serving: Serving | None, home: Home) -> list[Trouble]:
     if serving is None or not serving.stopped:
         return []
     # It may be a later version than the one that was champion when the person acted.
     told = f"a person stopped it; version {serving.version} serves after: factory resume {name}"
+    if is_gone(home, name, serving.version):
+        told = (
+            f"an erasure removed the files of version {serving.version}, so that it does not "
+            f"serve; train a new version: factory run {name}"
+        )
     return [Trouble("stopped", (told,))]
 
 

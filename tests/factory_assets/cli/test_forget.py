@@ -345,10 +345,25 @@ def test_the_champion_is_stopped_if_declared_or_if_it_has_values(
     if remembers:
         code, text = _factory("resume", "people", "--reason", "nothing was trained")
         assert (code, "was removed by an erasure" in text) == (2, True), text
+        _requires_a_new_version(root)
     run_all()
     assert _factory("resume", "people", "--reason", "trained anew")[0] == 0
     assert registry.serving("people") == (before or 0) + 1
     assert problems(home_of(root)) == []
+
+
+def _requires_a_new_version(root: Path) -> None:
+    told = "so that it does not serve; train a new version: factory run people"
+    file = root / "defs" / "people" / "defs.yaml"
+    declared = file.read_text()
+    # Also of a pipeline whose declaration is wrong meanwhile.
+    for content in (declared, "type: nothing"):
+        file.write_text(content)
+        _, text = _factory("status")
+        assert (told in " ".join(text.split()), "factory resume" in text) == (True, False), text
+    file.write_text(declared)
+    code, text = _factory("predict", "people", str(root / "defs" / "people" / "data.csv"))
+    assert (code, told in text, "factory resume" in text) == (1, True, False), text
 
 
 def test_a_roll_out_ends_of_a_version_whose_files_have_values(root: Path) -> None:
