@@ -9,11 +9,14 @@ from pathlib import Path
 from factory_assets.audit.evidence import collect, write
 from factory_assets.cli.output_file import whole_output
 from factory_assets.cli.shared import read_file
+from factory_assets.data.privacy.sensitive_columns import sensitive_among
 from factory_assets.execution.ledger_entries import require_ledger
 from factory_assets.execution.ledger_state import ledger_state
+from factory_assets.ml.artifacts.trained_model import DESCRIPTION, Description
 from factory_resources.errors import StorageError, UnknownNameError
 from factory_resources.home.home import Home
 from factory_resources.ledger.factory_verify import InvalidError
+from factory_resources.tracking.registry import Version
 
 
 def write_evidence(name: str, out: Path, since: Path | None, *, with_rows: bool) -> str:
@@ -49,10 +52,19 @@ def write_evidence(name: str, out: Path, since: Path | None, *, with_rows: bool)
         else ""
     )
     rows = "with rows" if with_rows else "without rows"
+    names = ", ".join(_sensitive_categories(evidence.version))
+    held = f"; the model's files have values of sensitive columns: {names}" if names else ""
     version = f"{evidence.version.model}@{evidence.version.version}"
     files = len(evidence.files) + len(evidence.supply)
     return (
         f"wrote {out}: {len(evidence.entries)} entries and {files} files about "
-        f"{version}, {rows}\n"
+        f"{version}, {rows}{held}\n"
         f"verify it anywhere: python factory_verify.py {shlex.quote(out.name)}{unseen}"
     )
+
+
+def _sensitive_categories(version: Version) -> list[str]:
+    """Return the sensitive columns of which the files of a model have values."""
+    described = Description.stored((version.files / DESCRIPTION).read_bytes())
+    sensitive = sensitive_among(described.ingest, described.clean, version.model)
+    return [one.name for one in described.features.categorical if one.name in sensitive]

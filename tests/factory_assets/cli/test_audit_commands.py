@@ -1,9 +1,11 @@
 """Evidence, witnesses and verification by command; an auditor's machine has one file of ours."""
 
+import copy
 import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +22,7 @@ from factory_resources.ledger.keys import LogKey
 from factory_resources.ledger.ledger import Ledger
 from factory_resources.tracking.records import Records
 from tests.disks import small_disk
+from tests.pipelines import APPLES, declare
 from tests.served_apples import enter_served
 
 pytestmark = pytest.mark.slow
@@ -81,6 +84,23 @@ def test_evidence_is_verified_by_the_single_file(root: Path, rows: tuple[str, ..
     # Without the proof, nothing shows that the log extends the kept checkpoint.
     assert factory("evidence", "apples@2", "--out", later, *rows).exit_code == 0
     assert auditor(root, later, "--since", "seen").returncode == 1
+
+
+def test_evidence_names_the_sensitive_columns_whose_values_the_model_has(root: Path) -> None:
+    out = root / "evidence.zip"
+    assert "sensitive" not in factory("evidence", "apples@1", "--out", out).output
+    declared = copy.deepcopy(APPLES)
+    for column in declared["ingest"]["contract"][:2]:
+        column["sensitive"] = "personal"
+    # A model has the words of a text, and none of a number.
+    declared["clean"]["derive"] = {"shade": "upper(colour)"}
+    declare(root / "defs" / "apples", declared)
+    assert factory("run", "apples").exit_code == 0
+    told = factory("evidence", "apples@2", "--out", out).output
+    assert "; the model's files have values of sensitive columns: colour, shade\n" in told
+    with zipfile.ZipFile(out) as archive:
+        [model] = [name for name in archive.namelist() if name.endswith("/model.json")]
+        assert b'"green"' in archive.read(model)
 
 
 def test_evidence_extends_what_an_auditor_kept_after_the_last_witness_looked(root: Path) -> None:
