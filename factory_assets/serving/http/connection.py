@@ -39,14 +39,15 @@ class _LimitedProtocol(HttpToolsProtocol):
         self._answering: Any = None
         self._deadline: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
-        if len(self.connections) > self.limits.connections:
-            transport.abort()
-            return
+        self._heard = self.loop.time()
         self._expect(self.limits.headers)
+        if len(self.connections) > self.limits.connections:
+            self._make_room()
 
     def data_received(self, data: bytes) -> None:
         if self._is_over:
             return
+        self._heard = self.loop.time()
         if self._deadline is None and self._is_answered():
             self._expect(self.limits.refused_body if self._in_body else self.limits.headers)
         self._left -= len(data)
@@ -117,6 +118,22 @@ class _LimitedProtocol(HttpToolsProtocol):
         self._stop_watching()
         self._leave_unanswered()
         super().connection_lost(exc)
+
+    def _make_room(self) -> None:
+        """Close the connection that has been silent longest of those that wait for no answer.
+
+        Without that, whoever opens as many as there may be would keep everybody else out.
+        """
+        open_ones = (one for one in self.connections if isinstance(one, _LimitedProtocol))
+        silent = (one for one in open_ones if not one._waits_for_answer())
+        longest = min(silent, key=lambda one: one._heard)
+        self.connections.discard(longest)
+        longest.transport.abort()
+
+    def _waits_for_answer(self) -> bool:
+        """Whether a whole request has arrived, and what is answered is read."""
+        cycle: Any = self.cycle
+        return not (self._is_answered() or cycle.more_body or self._unread)
 
     def _is_answered(self) -> bool:
         cycle: Any = self.cycle

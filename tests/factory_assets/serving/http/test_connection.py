@@ -26,7 +26,7 @@ async def _app(
 
 
 async def _connection(
-    app: Any, limits: Limits
+    app: Any, limits: Limits, state: ServerState | None = None
 ) -> tuple[ServerState, asyncio.StreamReader, asyncio.StreamWriter]:
     """Return a server's state, and a client's ends of a connection that holds few bytes."""
     config = uvicorn.Config(app, http=limited(limits), lifespan="off", log_config=None)
@@ -35,7 +35,7 @@ async def _connection(
     ours, theirs = socket.socketpair()
     ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
     theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)
-    state = ServerState()
+    state = state or ServerState()
     await asyncio.get_running_loop().connect_accepted_socket(
         lambda: config.http_protocol_class(  # type: ignore[operator]
             config=config, server_state=state, app_state={}
@@ -128,3 +128,60 @@ def test_who_reads_slowly_gets_the_whole_answer() -> None:
         return size
 
     assert asyncio.run(read()) > 400_000
+
+
+WHOLE = HEAD + b"\r\n"
+
+UPLOAD = HEAD.replace(b"GET", b"POST") + b"Content-Length: 5\r\n\r\n"
+
+
+async def _come(most: int, sent: list[bytes]) -> list[bytes]:
+    """Return what each of several clients gets, who come and send one after another.
+
+    Nobody is answered before all have come.
+    """
+    state, readers, writers, is_time = ServerState(), [], [], asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await is_time.wait()
+        await _app(scope, receive, send)
+
+    for part in sent:
+        _, reader, writer = await _connection(app, Limits(connections=most), state)
+        writer.write(part)
+        await asyncio.sleep(0.05)
+        readers.append(reader)
+        writers.append(writer)
+    is_time.set()
+    got = [await _end_of(reader) for reader in readers]
+    for writer in writers:
+        writer.transport.abort()
+    return got
+
+
+async def _end_of(reader: asyncio.StreamReader) -> bytes:
+    try:
+        return (await asyncio.wait_for(reader.read(), 20))[-2:]
+    except ConnectionError:
+        return b""
+
+
+@pytest.mark.parametrize("sent", [b"", HEAD, UPLOAD], ids=["nothing", "part of it", "no body"])
+def test_who_has_been_silent_longest_makes_room_for_whoever_comes(sent: bytes) -> None:
+    got = asyncio.run(_come(2, [WHOLE, sent, WHOLE, WHOLE]))
+    assert got == [b"ok", b"", b"ok", b""], "the last one came while all waited for an answer"
+
+
+def test_who_does_not_read_the_answer_makes_room() -> None:
+    async def come() -> bytes:
+        state, _, writer = await _connection(_sends(1_000_000), Limits(connections=1))
+        writer.write(WHOLE)
+        await asyncio.sleep(0.1)
+        _, reader, last = await _connection(_app, Limits(connections=1), state)
+        last.write(WHOLE)
+        answer = await asyncio.wait_for(reader.read(), 20)
+        for one in (writer, last):
+            one.transport.abort()
+        return answer
+
+    assert asyncio.run(come()).endswith(b"ok")
