@@ -6,10 +6,11 @@ taken for one ends later files too.
 
 import re
 from collections.abc import Sequence
+from decimal import Decimal
 from itertools import dropwhile
 from pathlib import Path
 
-from factory_assets.cli.new.header import is_written_number
+from factory_assets.cli.new.header import MISSING_TOKENS, is_written_number
 from factory_resources.sources.files.delimited_text import TextRules, decoder
 from factory_resources.sources.files.discovery import format_of
 
@@ -17,9 +18,14 @@ TOTALS = frozenset(
     (
         *("total", "totals", "grand total", "subtotal", "sum"),
         *("summe", "gesamt", "gesamtsumme", "insgesamt", "zwischensumme"),
+        # Without Somme, which is also a part of France.
+        *("totaux", "total général", "total general"),
+        *("totale", "totali", "totale generale", "subtotale", "somma"),
+        *("totales", "suma", "suma total"),
+        *("totaal", "eindtotaal", "subtotaal"),
     )
 )
-"""Words of rows that are sums of others."""
+"""Words of rows that are sums of others: in English, German, French, Italian, Spanish and Dutch."""
 
 _MOST = 10
 """Most lines below the last row."""
@@ -29,6 +35,16 @@ _BEGINNING = re.compile(r"[^0-9;,\t|]+")
 
 _SENTENCE = 3
 """Fewest words of a text that may be a note without a number or a colon."""
+
+_NUMBER = re.compile(r"[+-]?[0-9]+([.][0-9]+)?")
+
+_BESIDE = re.compile("['\u2019 \u00a0\u202f€$£¥]")
+"""What stands beside the digits of an amount, other than a point and a comma."""
+
+_NO_VALUE = (None, "", *MISSING_TOKENS)
+
+_ROUNDED = Decimal("0.01")
+"""Most that a total may differ from the sum of numbers that were rounded, as a share of it."""
 
 _RULE = re.compile(r"([-=_*#])\1{4,}")
 """A line that is drawn."""
@@ -76,6 +92,31 @@ def count_totals(rows: Sequence[Sequence[object]]) -> int:
     return count if count < len(rows) else 0
 
 
+def may_be_sum(rows: Sequence[Sequence[object]]) -> bool:
+    """Whether the last row has a word such as Total in a column without another such word."""
+    *above, last = rows
+    return any(
+        _is_total_word(str(cell)) and not any(_is_total_word(str(row[place])) for row in above)
+        for place, cell in enumerate(last)
+    )
+
+
+def is_sum(rows: Sequence[Sequence[object]]) -> bool:
+    """Whether each number of the last row is the sum of those above it, and one is larger than each
+    of them.
+
+    Args:
+        rows: all rows, with their cells as text.
+    """
+    *above, last = rows
+    columns = [
+        _if_sum([str(total), *(str(row[place]) for row in above if row[place] not in _NO_VALUE)])
+        for place, total in enumerate(last)
+        if re.search("[0-9]", str(total))
+    ]
+    return all(columns) and any(abs(total) > max(map(abs, cells)) for total, *cells in columns)
+
+
 def lines_below(path: Path, rules: TextRules) -> list[str]:
     """Return the lines of a file that are not read because of `until`, but for blank ones."""
     if not rules.until or format_of(path.name)[1] != "plain":
@@ -92,6 +133,24 @@ def _is_total(first: str, others: Sequence[str], above: Sequence[str]) -> bool:
         return True
     sums = bool(others) and all(map(is_written_number, others))
     return sums and _begins_total(first) and not _is_alike(first, above)
+
+
+def _if_sum(texts: Sequence[str]) -> Sequence[Decimal]:
+    """Return the numbers of texts if the first is the sum of the others, but for rounding."""
+    for group, mark in (",.", ".,"):
+        plain = [_BESIDE.sub("", text).replace(group, "").replace(mark, ".") for text in texts]
+        if len(plain) < 2 or not all(map(_NUMBER.fullmatch, plain)):
+            continue
+        total, *cells = numbers = [*map(Decimal, plain)]
+        found = sum(cells, Decimal())
+        unit = 1 / Decimal(10) ** min(_decimals(plain[0]), max(map(_decimals, plain[1:])))
+        if abs(total - found) <= min(unit * Decimal(len(cells)).sqrt(), abs(found) * _ROUNDED):
+            return numbers
+    return ()
+
+
+def _decimals(number: str) -> int:
+    return len(number.partition(".")[2])
 
 
 def _begins_total(text: str) -> bool:

@@ -12,7 +12,13 @@ from itertools import takewhile
 from pathlib import Path
 from tempfile import mkdtemp
 
-from factory_assets.cli.new.footer import count_totals, may_be_below, sign_of_end
+from factory_assets.cli.new.footer import (
+    count_totals,
+    is_sum,
+    may_be_below,
+    may_be_sum,
+    sign_of_end,
+)
 from factory_assets.cli.new.header import (
     is_all_numbers,
     is_header,
@@ -229,8 +235,11 @@ def _totals(text: _Text, raw: SourceTable, until: str) -> str:
     if raw.format != "csv" or not text.lines:
         return ""
     with text.engines.sealed(read=[raw.path], write=text.scratch) as connection:
-        last = f"FROM {parquet(raw.path)} OFFSET {max(raw.rows - _HEAD, 0)}"
-        count = count_totals(connection.execute(last).fetchall())
+        every = f"FROM {parquet(raw.path)}"
+        last = connection.execute(f"{every} OFFSET {max(raw.rows - _HEAD, 0)}").fetchall()
+        count = count_totals(last)
+        if not count and last and may_be_sum(last):
+            count = int(is_sum(connection.execute(every).fetchall()))
     read = takewhile(lambda line: not (until and line.startswith(until)), text.lines)
     numbers = [number for number, line in enumerate(read, 1) if line.strip()]
     return sign_of_end(text.lines, numbers[-count]) if count else ""

@@ -48,6 +48,52 @@ def test_a_sparse_last_row_is_a_row(header: str, last: str, tmp_path: Path) -> N
     assert (table.rules.until, table.rows, table.unread) == ("", 91, ())
 
 
+_SALES = [(i % 5 + 1, round((i % 5 + 1) * 10 + i / 7, 2)) for i in range(200)]
+_PIECES, _AMOUNT = (sum(column) for column in zip(*_SALES, strict=True))
+
+
+def _sales(word: str, pieces: float, amount: float, mark: str = ".") -> str:
+    rows = [f"C{i % 17:02};{n};{of:.2f}" for i, (n, of) in enumerate(_SALES)]
+    lines = [*rows, f"{word};{pieces};{amount:.2f}"]
+    return "\n".join(["cliente;pezzi;importo", *(line.replace(".", mark) for line in lines)]) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("word", "amount", "mark"),
+    [
+        ("Total", _AMOUNT, "."),
+        ("TOTALE", _AMOUNT + 0.05, ","),
+        *in_long(
+            [("Suma", _AMOUNT, "."), ("Total général", _AMOUNT, ","), ("Totaal", _AMOUNT, ".")]
+        ),
+    ],
+)
+def test_a_last_row_whose_numbers_are_sums_is_a_total_though_it_has_no_blank_cell(
+    word: str, amount: float, mark: str, tmp_path: Path
+) -> None:
+    made = drafted(tmp_path, _sales(word, _PIECES, amount, mark), "importo")
+    assert file_source(made).until == word
+    assert "pezzi" not in made.spec.train.exclude
+    assert "    # 1 line below the rows is not read: " in draft_text(tmp_path)
+    assert profile(tmp_path / "data.csv").rows == 200
+
+
+@pytest.mark.parametrize(
+    ("word", "pieces", "amount"),
+    [
+        ("Total", 3, 31.5),
+        ("Total", _PIECES, _AMOUNT * 1.02),
+        *in_long([("Total", 0, _AMOUNT), ("Totalenergie", _PIECES, _AMOUNT)]),
+    ],
+)
+def test_a_last_row_of_which_a_number_is_no_sum_is_a_row(
+    word: str, pieces: float, amount: float, tmp_path: Path
+) -> None:
+    (tmp_path / "data.csv").write_text(_sales(word, pieces, amount))
+    table = profile(tmp_path / "data.csv")
+    assert (table.rules.until, table.rows) == ("", 201)
+
+
 @pytest.mark.parametrize(
     ("header", "below"),
     [
