@@ -21,6 +21,7 @@ from factory_resources.sources.files.delimited_text import (
 )
 from factory_resources.sources.files.discovery import File, Format, format_of, sha256_of
 from factory_resources.sources.files.json_lines import json_to_parquet
+from factory_resources.sources.files.parquet_schema import require_readable
 from factory_resources.sources.files.text_encoding import has_multiline_values, plain_text
 from factory_resources.sources.files.text_errors import LONGEST, text_errors, too_wide
 from factory_resources.sql.engine import MOST_COLUMNS, engine_errors, file_literal, literal, sealed
@@ -254,46 +255,13 @@ def parquet_columns(connection: "duckdb.DuckDBPyConnection", path: Path, name: s
     """Return the columns of a Parquet file.
 
     Raises:
-        SourceError: the file is damaged, or has names that the engine would change.
+        SourceError: the file is damaged, or has names that the engine would change, or whole
+            numbers that it would round.
     """
     with engine_errors(name, SourceError, "fetch the file again"):
         described = connection.execute(f"DESCRIBE FROM {parquet(path)}").fetchall()
-        nodes = connection.execute(
-            f"SELECT name, num_children FROM parquet_schema({file_literal(path)})"
-        ).fetchall()
-    _require_names(_top_level_names(nodes[1:]), name)
+        require_readable(connection, path, name)
     return {column: (column, kind) for column, kind, *_ in described}
-
-
-def _top_level_names(nodes: Sequence[tuple[str, int | None]]) -> list[str]:
-    """Return the names of the columns among a schema's nodes, which come parents first."""
-    names = []
-    inside = 0
-    for name, children in nodes:
-        if not inside:
-            names.append(name)
-            inside = 1
-        inside += (children or 0) - 1
-    return names
-
-
-def _require_names(names: Sequence[str], where: str) -> None:
-    seen: dict[str, str] = {}
-    for name in names:
-        fault = None
-        if not name:
-            fault = "has a column without a name"
-        elif name.lower() == "file_row_number":
-            fault = f"has a column named {name!r}, which the engine reserves"
-        elif other := seen.get(name.lower()):
-            fault = (
-                f"has 2 columns named {name!r}"
-                if other == name
-                else f"has columns {other!r} and {name!r}, which differ only in case"
-            )
-        if fault:
-            raise SourceError(fault, where=where, remedy="rename it")
-        seen[name.lower()] = name
 
 
 @contextmanager

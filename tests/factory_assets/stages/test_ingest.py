@@ -425,6 +425,20 @@ def test_whole_numbers_of_a_typed_column_that_fit_no_type_are_text(
     assert typed.quarantined == {"type:declared": 1}
 
 
+def test_whole_numbers_of_more_digits_than_the_engine_reads_are_refused(
+    tmp_path: Path, home: Home
+) -> None:
+    keys = [Decimal(10**30 + i) for i in range(200)]
+    table = pa.table({"y": range(200), "key": pa.array(keys, pa.decimal256(40, 0))})
+    pq.write_table(table, tmp_path / "d.parquet")
+    told = r"d.parquet: column 'key' has whole numbers of up to 40 digits.*; write it as text, or"
+    with pytest.raises(SourceError, match=told):
+        ingest(pipeline(tmp_path, files=["d.parquet"]), home)
+    pq.write_table(table.set_column(1, "key", pa.array(map(str, keys))), tmp_path / "d.parquet")
+    found = ingest(pipeline(tmp_path, files=["d.parquet"]), home).snapshot
+    assert column(found, home, "key") == [*map(str, keys)]
+
+
 @pytest.mark.parametrize(("name", "other"), [("y[1]", "y1"), ("y*", "y1"), ("a[1]/y", "a1/y")])
 def test_a_name_that_looks_like_a_glob_is_that_of_one_file(
     name: str, other: str, tmp_path: Path, home: Home
