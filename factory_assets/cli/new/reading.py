@@ -58,7 +58,7 @@ def require_data_file(path: Path) -> None:
     """Require a file whose format its name shows, or a zip.
 
     Raises:
-        SourceError: there is none.
+        SourceError: there is none, or the zip is damaged.
     """
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "is not a file"
@@ -69,7 +69,9 @@ def require_data_file(path: Path) -> None:
     if remedy := conversion(path):
         what = "has a format that the factory does not read"
         raise SourceError(what, where=str(path), remedy=remedy)
-    if not zipfile.is_zipfile(path):
+    if path.suffix.lower() == ".zip":
+        zip_members(path, str(path))
+    elif not zipfile.is_zipfile(path):
         raise SourceError(
             "its format cannot be derived from its name",
             where=str(path),

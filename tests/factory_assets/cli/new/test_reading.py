@@ -527,10 +527,12 @@ def test_a_folder_and_a_zip_without_data_are_refused(tmp_path: Path) -> None:
         archive.writestr("apple.png", b"\x89PNG")
     damaged = (tmp_path / "photos.zip").read_bytes().replace(b"PK\x01\x02", b"XXXX")
     (tmp_path / "damaged.zip").write_bytes(damaged)
+    (tmp_path / "cut.zip").write_bytes(damaged[:40])
     for source, message in (
         (tmp_path, "is a folder with no data"),
         (tmp_path / "photos.zip", "no data file"),
         (tmp_path / "damaged.zip", "is damaged or cut short"),
+        (tmp_path / "cut.zip", "is damaged or cut short"),
     ):
         with pytest.raises(FactoryError, match=message):
             new("drafted", source=source, folder=tmp_path / "defs")
