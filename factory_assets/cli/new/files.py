@@ -10,8 +10,8 @@ from pathlib import Path
 
 from factory_assets.cli.new.footer import lines_below
 from factory_assets.cli.new.reading import (
+    data_members,
     is_data_file,
-    largest_member,
     read_by_fitting_rules,
     require_data_file,
 )
@@ -90,6 +90,8 @@ class DataFiles:
     """The rules that they were read by, if they are text."""
     member: str | None
     """The file that was read from a zip with several; None otherwise."""
+    other_members: tuple[str, ...]
+    """The other data files of that zip, which are not read."""
     unread: tuple[str, ...]
     """The lines below the rows, which are not read."""
     unread_columns: Mapping[str, str]
@@ -113,7 +115,8 @@ def read_files(source: Path, scratch: Path, engines: SharedEngines) -> DataFiles
     paths = [file.path for file in find_files((str(source),), Path())] if several else [source]
     for path in paths:
         require_data_file(path)
-    member = largest_member(paths[0])
+    members = data_members(paths[0])
+    member = members[0] if members else None
     raw, rules = read_by_fitting_rules(paths[0], member, scratch, engines)
     raw, unread_columns = without_unread_columns(raw, scratch, engines)
     raws = [raw]
@@ -135,7 +138,14 @@ def read_files(source: Path, scratch: Path, engines: SharedEngines) -> DataFiles
     table = _without_headers(table, scratch, engines)
     headers = sum(raw.rows for raw in raws) - table.rows
     return DataFiles(
-        table, headers, rules, member, unread, unread_columns, _delimiter(paths[0], rules)
+        table,
+        headers,
+        rules,
+        member,
+        tuple(members[1:]),
+        unread,
+        unread_columns,
+        _delimiter(paths[0], rules),
     )
 
 

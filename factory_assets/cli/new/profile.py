@@ -66,6 +66,8 @@ class FileProfile:
     """The rules that the file was read by, if it is text."""
     member: str | None
     """The file that was read from a zip with several; None otherwise."""
+    other_members: tuple[str, ...]
+    """The other data files of that zip, which are not read."""
     unread: tuple[str, ...]
     """The lines below the rows, which are not read."""
     unread_columns: Mapping[str, str]
@@ -138,6 +140,7 @@ def profile(source: Path) -> FileProfile:
         tuple(columns),
         files.rules,
         files.member,
+        files.other_members,
         files.unread,
         files.unread_columns,
         files.headers,

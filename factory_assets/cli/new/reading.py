@@ -79,14 +79,15 @@ def require_data_file(path: Path) -> None:
         )
 
 
-def largest_member(path: Path) -> str | None:
-    """Return the largest data file of a zip with several files; None if there is no choice.
+def data_members(path: Path) -> list[str]:
+    """Return the data files of a zip with several files, the largest first; none if there is no
+    choice.
 
     Raises:
         SourceError: no file in the zip is a data file, or the zip is damaged.
     """
     if not zipfile.is_zipfile(path):
-        return None
+        return []
     infos = zip_members(path, str(path))
     sizes = {info.filename: info.file_size for info in infos if is_data_file(info.filename)}
     if not sizes:
@@ -95,7 +96,7 @@ def largest_member(path: Path) -> str | None:
             where=str(path),
             remedy="name a zip with a .csv, .tsv, .txt, .parquet, .jsonl or .arff",
         )
-    return max(sizes, key=lambda name: sizes[name]) if len(infos) > 1 else None
+    return sorted(sizes, key=lambda name: -sizes[name]) if len(infos) > 1 else []
 
 
 def is_data_file(name: str) -> bool:

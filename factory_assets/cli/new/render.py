@@ -1,6 +1,7 @@
 """Write a profile and the recommendations for it as the text of a `defs.yaml`, with comments."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import PurePath
 from typing import Any
 
 import yaml
@@ -21,7 +22,7 @@ _ASKED = 10
 """How many columns that may reveal the target get a comment of their own: a spectrum has many."""
 
 _LINES, _LINE = 3, 60
-"""How many lines that are not read are shown, and how many characters of each."""
+"""How many lines or files that are not read are shown, and how many characters of each."""
 
 _PERSONAL_INPUT = " It is an input: add it to train.exclude if it only tells who somebody is"
 
@@ -72,6 +73,8 @@ def _source(table: FileProfile, file: str) -> Iterator[str]:
         note = "  # as the lines above the first row name them"
     if table.rules.until:
         parts.append(f"until: {yaml_string(table.rules.until)}")
+    if table.other_members:
+        yield f"    {comment(_other_members(table.other_members))}"
     if table.unread:
         yield f"    {comment(_unread(table.unread))}"
     for name, why in table.unread_columns.items():
@@ -90,6 +93,17 @@ def _unread(lines: Sequence[str]) -> str:
         "1 line below the rows is" if len(lines) == 1 else f"{len(lines)} lines below the rows are"
     )
     return f"{count} not read: {' | '.join([*shown, *more])}"
+
+
+def _other_members(names: Sequence[str]) -> str:
+    """Tell which files of the zip are not read, and how all of them are."""
+    shown = [_short(name, _LINE) for name in names[:_LINES]]
+    more = [f"and {len(names) - _LINES} more"] * (len(names) > _LINES)
+    every = f'files: "FOLDER/*{PurePath(names[0]).suffix}"'
+    return (
+        f"not read, though in the zip: {', '.join([*shown, *more])}; if they are rows of the same "
+        f"table, unpack the zip and declare {every}"
+    )
 
 
 def _missing(table: FileProfile, choices: Recommendation) -> Iterator[str]:

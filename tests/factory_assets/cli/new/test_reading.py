@@ -536,3 +536,17 @@ def test_a_folder_and_a_zip_without_data_are_refused(tmp_path: Path) -> None:
     ):
         with pytest.raises(FactoryError, match=message):
             new("drafted", source=source, folder=tmp_path / "defs")
+
+
+def test_a_draft_names_the_files_of_a_zip_that_are_not_read(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "months.zip", "w") as archive:
+        for month in range(1, 7):
+            rows = "".join(f"{i % 7}.5,{i % 5},{'ny'[i % 2]}\n" for i in range(60 + 10 * month))
+            archive.writestr(f"2024-{month:02}.csv", f"a,b,good\n{rows}")
+        archive.writestr("readme.md", "months")
+    new("drafted", source=tmp_path / "months.zip", target="good", folder=tmp_path / "defs")
+    text = draft_text(tmp_path)
+    assert 'member: "2024-06.csv"' in text
+    told = "    # not read, though in the zip: 2024-05.csv, 2024-04.csv, 2024-03.csv, and 2 more; "
+    assert told in text
+    assert 'unpack the zip and declare files: "FOLDER/*.csv"' in text
