@@ -74,6 +74,8 @@ class FileProfile:
     """The columns that are not read, each with the reason."""
     headers: int
     """How many lines among the rows repeat the names of the columns; `rows` leaves them out."""
+    is_sorted: bool
+    """Whether the columns are in the order of their names, as the keys of JSON Lines are."""
     sample: "pa.Table"
     """Some rows in random order, with typed values, by the names in the file. Texts that are spelt
     in several ways are as `clean.unify` spells them."""
@@ -144,6 +146,7 @@ def profile(source: Path) -> FileProfile:
         files.unread,
         files.unread_columns,
         files.headers,
+        raw.format == "jsonl",
         unified.rename_columns([c.source for c in columns]),
         sample.slice(0, _EXAMPLES).rename_columns([c.source for c in columns]),
         series,

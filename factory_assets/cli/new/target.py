@@ -103,7 +103,8 @@ def find_target(table: FileProfile, names: Mapping[str, str], named: str | None)
     ends = ((filled[-1], "last"), (filled[0], "first"))
     for column, place in ends:
         if _can_be_predicted(column) and not column.running and not _names_a_row(column):
-            return _choice(table, column, f"it is the {place} column")
+            by_name = " in the order of names" * table.is_sorted
+            return _choice(table, column, f"it is the {place} column{by_name}")
     raise DataError(
         "no column looks like an outcome",
         remedy=f"name it with --target; columns: {_listed([c.source for c in table.columns])}",

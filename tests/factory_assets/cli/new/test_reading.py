@@ -550,3 +550,10 @@ def test_a_draft_names_the_files_of_a_zip_that_are_not_read(tmp_path: Path) -> N
     told = "    # not read, though in the zip: 2024-05.csv, 2024-04.csv, 2024-03.csv, and 2 more; "
     assert told in text
     assert 'unpack the zip and declare files: "FOLDER/*.csv"' in text
+
+
+def test_a_guess_by_the_order_of_names_is_said_to_be_one(tmp_path: Path) -> None:
+    rows = (f'{{"z": {i % 7}.5, "a": {i % 5}, "resultat": "{"ny"[i % 2]}"}}\n' for i in range(60))
+    (tmp_path / "data.jsonl").write_text("".join(rows))
+    made = new("drafted", source=tmp_path / "data.jsonl", folder=tmp_path / "defs")
+    assert (made.target, made.guessed) == ("z", "it is the last column in the order of names")
