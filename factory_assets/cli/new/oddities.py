@@ -15,7 +15,7 @@ from factory_assets.cli.new.footer import TOTALS
 from factory_assets.cli.new.roles import is_named_code, personal_data_reason
 from factory_assets.cli.new.units import LIMITS, MONEY, is_unit
 from factory_assets.cli.new.written_columns import read_written
-from factory_assets.cli.new.written_forms import ENGLISH, GERMAN
+from factory_assets.cli.new.written_forms import ENGLISH, GERMAN, is_month
 from factory_assets.data.contract.sql_types import looks_like_sql
 from factory_assets.spec.contract import ColumnType
 from factory_resources.sql.engine import literal
@@ -53,6 +53,8 @@ _IS_DAY = (
     r"regexp_full_match({}, '([0-9]{4}[-/.][0-9]{1,2}[-/.][0-9]{1,2}|"
     r"[0-9]{1,2}[-/. ]([0-9]{1,2}|\pL{3,9})[-/. ][0-9]{4})([ T].*)?')"
 )
+
+_MONTH_OF = r"regexp_extract({}, '^[0-9]{1,2}[-/. ](\pL{3,9})[-/. ][0-9]{4}', 1)"
 
 DAYS_SQL = f"2 * count(*) FILTER ({_IS_DAY}) > count({{}})"
 """SQL of whether most texts of a column, `{}`, are days, however they are written."""
@@ -231,6 +233,14 @@ def mixed_dates(connection: Any, column: ColumnSummary) -> str:
         f"GROUP BY ALL ORDER BY bool_and({_IS_DAY.replace('{}', column.cell)}) DESC, 2 DESC, 1 "
         "LIMIT 1"
     ).fetchall()
+    months = connection.execute(
+        f"SELECT DISTINCT {_MONTH_OF.replace('{}', column.cell)} AS month {texts} ORDER BY month"
+    ).fetchall()
+    if unknown := next((month for (month,) in months if month and not is_month(month)), ""):
+        return (
+            f"dates such as {example!r}: months are read in English and German, and not "
+            f"{unknown!r}; write them as numbers to get dates"
+        )
     if rows == values:
         return ""
     [(other,)] = connection.execute(

@@ -119,6 +119,11 @@ _TWO_PARTS = r"-?[0-9]{1,4}:[0-5][0-9](\.[0-9]+)?"
 """Minutes and seconds, or hours and minutes."""
 
 
+def is_month(word: str) -> bool:
+    """Whether a word is a month as dates are read, in English or German."""
+    return bool(re.fullmatch(f"{_PARTS['%b']}|{_PARTS['%B']}|{_GERMAN_MONTH}", word))
+
+
 @dataclass(frozen=True)
 class WrittenForm:
     """One way of writing numbers or dates."""

@@ -194,6 +194,16 @@ def test_dates_that_others_keep_from_being_read(
     assert ("dates" in comment) == bool(told), comment
 
 
+def test_dates_with_months_in_another_language_are_not_advised_to_be_alike(tmp_path: Path) -> None:
+    words = ("août", "juin", "mai")
+    comment = _comment(
+        tmp_path, "ordered", lambda c, i: f"{i % 28 + 1} {words[i % 3]} 2024" if i else "le 1er mai"
+    )
+    told = "months are read in English and German, and not 'août'; write them as numbers"
+    assert told in comment, comment
+    assert "one way" not in comment, comment
+
+
 def test_values_about_a_person_are_not_quoted(tmp_path: Path) -> None:
     assert "n/v" not in _comment(tmp_path, "phone", lambda c, i: "n/v" if i < 9 else 300 + i)
 
