@@ -156,6 +156,7 @@ def _deep_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
         return
     columns = headers(pipeline)
     yield from _missing_columns(pipeline, columns or {})
+    yield from _unlike_files(pipeline, columns or {})
     yield from _clashing_names(pipeline, columns or {})
     known = known_columns(pipeline, columns or {})
     clean = pipeline.spec.clean
@@ -216,6 +217,18 @@ def _missing_columns(pipeline: Pipeline, files: Headers) -> Iterator[Mistake]:
                 remedy = suggest_column(column.source_name, columns, declared, hidden)
                 yield Mistake(("ingest", "contract", "columns", i, key), f"{message}; {remedy}")
                 break
+
+
+def _unlike_files(pipeline: Pipeline, files: Headers) -> Iterator[Mistake]:
+    """Yield a column that only some files have, if all columns are read of each."""
+    every = dict.fromkeys(name for columns in files.values() for name in columns)
+    for file, columns in () if pipeline.spec.ingest.contract.columns else files.items():
+        for name in every:
+            if name not in columns:
+                what = f"no column {name!r} in {file}, though another file has it"
+                remedy = suggest_column(name, columns, every, ())
+                yield Mistake(("ingest",), f"{what}; {remedy}", at_key=True)
+                return
 
 
 def _clashing_names(pipeline: Pipeline, files: Headers) -> Iterator[Mistake]:

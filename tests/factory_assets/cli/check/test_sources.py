@@ -45,6 +45,10 @@ THEN = ",\n  n: {source: {files: m.csv}, on: %s}}"
         ("source: {files: d.csv, storage: {}}", "storage is for files that begin with s3://"),
         ("source: {asset: a//b}", "must be the key of an asset"),
         ("source: {pipeline: nowhere}", "source.pipeline: no pipeline 'nowhere'; valid: "),
+        (
+            "sources: {a: {files: d.csv}, b: {files: m.csv}}\nlabel: site",
+            "no column 'age' in d.csv, though another file has it; available: id, machine, y",
+        ),
         ("label: site", "needs either `source` or `sources`"),
         ("sources: {a: {files: d.csv}}", "sources need `label`"),
         (JOINED % "x", "no column 'machinex' in d.csv; did you mean 'machine'?"),
