@@ -17,7 +17,7 @@ from factory_assets.declarations.dependencies import (
     require_no_circle,
     require_own_job,
 )
-from factory_assets.declarations.loader import pipeline_folders
+from factory_assets.declarations.loader import pipeline_folders, pipeline_named
 from factory_assets.declarations.messages import Mistake
 from factory_assets.declarations.yaml_document import At
 from factory_assets.spec import (
@@ -113,7 +113,8 @@ def absent_sources(pipeline: Pipeline) -> Iterator[Mistake]:
 
 
 def upstream_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
-    """Yield source pipelines that do not exist or are read as assets, circles, and a taken name."""
+    """Yield source pipelines that do not exist, answer nothing or are read as assets, circles, and
+    a taken name."""
     names = [folder.name for folder in pipeline_folders()]
     for at, source in placed_sources(pipeline):
         if isinstance(source, SnapshotSource) and source.pipeline not in names:
@@ -121,6 +122,12 @@ def upstream_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
             yield Mistake((*at, "pipeline"), message)
         if isinstance(source, AnswersSource) and source.answers not in names:
             message = f"no pipeline {source.answers!r}; {suggest(source.answers, names)}"
+            yield Mistake((*at, "answers"), message)
+        elif isinstance(source, AnswersSource) and not _has_model(source.answers):
+            message = (
+                f"{source.answers!r} has no model that answers; declare `train` in it, or read its "
+                f"rows: {{pipeline: {source.answers}}}"
+            )
             yield Mistake((*at, "answers"), message)
         if isinstance(source, AssetSource) and (remedy := other_source(source, pipeline)):
             yield Mistake((*at, "asset"), f"it is an asset of a pipeline; {remedy}")
@@ -132,6 +139,12 @@ def upstream_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
         require_own_job(pipeline)
     except DeclarationError as error:
         yield Mistake((), f"{error.what}; {error.remedy}")
+
+
+def _has_model(name: str) -> bool:
+    """Whether a pipeline trains a model; true of one that is wrong, which is reported elsewhere."""
+    upstream = pipeline_named(name)
+    return upstream is None or upstream.spec.train is not None
 
 
 def _require_query(source: DatabaseSource) -> None:

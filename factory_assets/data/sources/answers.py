@@ -28,6 +28,7 @@ from factory_resources.prediction_log.logged_rows import logged_rows
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from factory_resources.prediction_log.protection import Protection, is_protected
 from factory_resources.sources.files.reader import SourceTable, read_table
+from factory_resources.tracking.registry import Registry
 
 if TYPE_CHECKING:
     from factory_resources.prediction_log.record import PredictionRecord
@@ -76,11 +77,18 @@ def discover_answers(source: AnswersSource, context: SourceContext) -> Iterator[
     A day is identified by the ids of its rows, their outcomes and when those were observed.
 
     Raises:
-        SourceError: no outcome was recorded yet.
-        ModelError: the pipeline has no champion, whose target names the column of the outcomes.
+        SourceError: the pipeline has no champion, whose target names the column of the outcomes, or
+            no outcome was recorded yet.
         StorageError: a database cannot be read.
     """
     home, found = context.home, False
+    if Registry(home).champion(source.answers) is None:
+        raise SourceError(
+            f"{source.answers!r} has no model that answers",
+            where=f"answers:{source.answers}",
+            remedy="declare `train` in it, unless it does, and train: "
+            f"factory run {source.answers}",
+        )
     if has_outcomes(home):
         target = Targets(home).of_champion(source.answers)
         removed = _removed_days(home, source.answers)

@@ -186,3 +186,17 @@ def test_a_run_is_not_said_to_fail_because_of_outcomes(tmp_path: Path) -> None:
     (tmp_path / "defs.yaml").write_text(f"{HEAD}    source: {{files: d.csv}}\n{TAIL}{watch}")
     error = DeclarationError("of the run", remedy="")
     assert with_line(error, load_pipeline(tmp_path)) is error
+
+
+def test_answers_need_a_pipeline_with_a_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACTORY_DEFS", str(tmp_path))
+    for name in ("plant", "grown"):
+        (tmp_path / name).mkdir()
+    problems_of(tmp_path / "plant", "source: {files: d.csv}")
+    assert problems_of(tmp_path / "grown", "source: {answers: plant}") == []
+    declared = tmp_path / "plant" / "defs.yaml"
+    declared.write_text(declared.read_text().removesuffix(TAIL))
+    [problem] = problems_of(tmp_path / "grown", "source: {answers: plant}")
+    assert "source.answers: 'plant' has no model that answers; declare `train` in it" in problem

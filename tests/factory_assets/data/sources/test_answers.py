@@ -247,6 +247,15 @@ def test_without_outcomes_the_error_says_how_to_record_some(
         read(home, tmp_path)
 
 
+def test_without_a_model_nobody_is_told_to_record_outcomes(tmp_path: Path) -> None:
+    told = (
+        "'p' has no model that answers; declare `train` in it, unless it does, and train: factory"
+    )
+    with pytest.raises(SourceError) as caught:
+        read(Home(tmp_path / "home"), tmp_path)
+    assert told in str(caught.value)
+
+
 def test_a_lost_answer_is_named(grading: Deployed, home: Home, tmp_path: Path) -> None:
     ids = asked(grading, home, 1)
     tell(home, {ids[0]: "good"})
