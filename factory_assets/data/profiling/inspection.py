@@ -11,8 +11,9 @@ from factory_assets.data.profiling.profile import Profile, StagedRows, load_prof
 from factory_assets.results.base import result_as
 from factory_assets.results.data import Findings, IngestResult
 from factory_assets.spec import Pipeline, partition_of, time_dimension
+from factory_resources.errors import StorageError
 from factory_resources.home.home import Home
-from factory_resources.sql.engine import sealed
+from factory_resources.sql.engine import engine_errors, sealed
 from factory_resources.sql.shared_engines import SharedEngines
 from factory_resources.tables.snapshot import Snapshot, exists, fetched_paths
 from factory_resources.tracking.record import Record
@@ -39,13 +40,16 @@ def inspect_table(
 
     Raises:
         ContractError: the column of `freshness` holds neither dates nor times.
-        StorageError: the disk cannot be written.
+        StorageError: the disk cannot be written, or there is too little memory.
     """
     fresh = pipeline.spec.ingest.contract.freshness
     hidden = sensitive_names(pipeline)
     before = _previous_snapshot(pipeline, home, partition)
     past = _profile_of(before, home, scratch, hidden) if before else None
-    with engines.sealed(read=[path for path, _ in written.files], write=scratch) as connection:
+    with (
+        engines.sealed(read=[path for path, _ in written.files], write=scratch) as connection,
+        engine_errors("profile", StorageError, "run again"),
+    ):
         computed, sampled = profile(connection, written, hidden)
         latest = newest(connection, written, fresh.column) if fresh else None
     moved = None
@@ -116,5 +120,8 @@ def _profile_of(
         return None
     paths = fetched_paths(snapshot, home)
     files = [(path, file.rows) for path, file in zip(paths, snapshot.files, strict=True)]
-    with sealed(read=paths, write=scratch) as connection:
+    with (
+        sealed(read=paths, write=scratch) as connection,
+        engine_errors("profile before", StorageError, "factory verify shows what was changed"),
+    ):
         return profile(connection, StagedRows(files, snapshot.columns), hidden)[0]
