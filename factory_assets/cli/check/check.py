@@ -23,6 +23,7 @@ from factory_assets.cli.check.sources import (
     join_mistakes,
     outcome_mistakes,
     source_mistakes,
+    unread_joined_columns,
     unread_settings,
     upstream_mistakes,
 )
@@ -116,17 +117,19 @@ def _refused_imports() -> Iterator[Problem]:
 
 
 def declaration_warnings(pipelines: Sequence[str] = ()) -> list[Problem]:
-    """Return sources that are not there, then promises of contract files that nothing checks.
+    """Return sources that are not there and joined columns that are not read, then promises of
+    contract files that nothing checks.
 
     A file may come later, or the path is mistyped. Pipelines whose declaration has problems are
     left out.
     """
-    absent, promises = list[Problem](), list[Problem]()
+    sources, promises = list[Problem](), list[Problem]()
     for folder, pipeline, document in valid_pipelines(pipelines):
-        absent += (at_line(folder, document, one) for one in absent_sources(pipeline))
+        for one in (*absent_sources(pipeline), *unread_joined_columns(pipeline)):
+            sources.append(at_line(folder, document, one))
         for file, line, what in unchecked(document.data["attributes"], folder):
             promises.append(Problem(file, line, "", f"not checked: {what}"))
-    return [*sorted(absent), *sorted(promises)]
+    return [*sorted(sources), *sorted(promises)]
 
 
 def check_folder(folder: Path) -> list[Problem]:

@@ -176,6 +176,21 @@ def join_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
         tables = [] if unknown else [widened(table, join, joined) for table in tables]
 
 
+def unread_joined_columns(pipeline: Pipeline) -> Iterator[Mistake]:
+    """Yield columns that a join names, and that neither the contract nor another join reads."""
+    ingest = pipeline.spec.ingest
+    read = {column.source_name for column in ingest.contract.columns}
+    read |= {column for join in ingest.joins.values() for column in join.on}
+    for name, join in ingest.joins.items() if ingest.contract.columns else ():
+        if unread := [added for added in join.adds(()).values() if added not in read]:
+            them = "them" if unread[1:] else "it"
+            message = (
+                f"the contract does not name {', '.join(map(repr, unread))}, so that the run does "
+                f"not read {them}; name {them} there, or leave {them} out here"
+            )
+            yield Mistake(("ingest", "joins", name, "columns"), message, at_key=True)
+
+
 def outcome_mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
     """Yield columns of declared outcomes that their source does not have."""
     if not (pipeline.spec.watch and (outcomes := pipeline.spec.watch.outcomes)):

@@ -125,6 +125,35 @@ def test_a_secret_or_database_that_is_not_there_is_a_warning(
 
 
 @pytest.mark.parametrize(
+    ("ingest", "told"),
+    [
+        (
+            JOINED % ", columns: age, prefix: m_" + "\ncontract: [{name: machine}, {name: y}]",
+            "name 'm_age', so that",
+        ),
+        (JOINED % ", columns: age" + "\ncontract: [{name: a, from: age}, {name: y}]", ""),
+        (JOINED % "" + "\ncontract: [{name: machine}, {name: y}]", ""),
+        (JOINED % ", columns: age", ""),
+        (
+            JOINED[:-1] % ", columns: age"
+            + THEN % "age, key: machine, columns: []"
+            + "\ncontract: [{name: machine}, {name: y}]",
+            "",
+        ),
+    ],
+)
+def test_a_joined_column_that_the_contract_does_not_name_is_a_warning(
+    ingest: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACTORY_DEFS", str(tmp_path))
+    (tmp_path / "plant").mkdir()
+    assert problems_of(tmp_path / "plant", ingest) == []
+    warnings = [one.what for one in declaration_warnings(["plant"])]
+    assert len(warnings) == bool(told), warnings
+    assert told in "".join(warnings)
+
+
+@pytest.mark.parametrize(
     "ingest",
     [
         JOINED % "" + "\ncontract: [{name: age}, {name: y}]",
