@@ -9,7 +9,8 @@ from pathlib import Path
 from factory_assets.audit.evidence import collect, write
 from factory_assets.cli.output_file import whole_output
 from factory_assets.cli.shared import read_file
-from factory_assets.data.privacy.sensitive_columns import sensitive_among
+from factory_assets.data.privacy.sensitive_columns import sensitive_columns
+from factory_assets.declarations.loader import pipeline_named
 from factory_assets.execution.ledger_entries import require_ledger
 from factory_assets.execution.ledger_state import ledger_state
 from factory_assets.ml.artifacts.trained_model import DESCRIPTION, Description
@@ -64,7 +65,8 @@ def write_evidence(name: str, out: Path, since: Path | None, *, with_rows: bool)
 
 
 def _sensitive_categories(version: Version) -> list[str]:
-    """Return the sensitive columns of which the files of a model have values."""
+    """Return the columns, now declared as sensitive, of which the files of a model have values."""
     described = Description.stored((version.files / DESCRIPTION).read_bytes())
-    sensitive = sensitive_among(described.ingest, described.clean, version.model)
+    declared = pipeline_named(version.model)
+    sensitive = sensitive_columns(declared) if declared else {}
     return [one.name for one in described.features.categorical if one.name in sensitive]

@@ -6,7 +6,7 @@ Finding personal data that is not declared belongs in `pii_scan`.
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-from factory_assets.spec import Clean, Cnn, Ingest, Pipeline, PipelineSpec, SequenceNetwork
+from factory_assets.spec import Cnn, Pipeline, PipelineSpec, SequenceNetwork
 from factory_resources.errors import DeclarationError, FactoryError
 from factory_resources.sql.engine import essence
 from factory_resources.sql.expressions import parse
@@ -20,18 +20,16 @@ def sensitive_columns(pipeline: Pipeline) -> dict[str, Level]:
 
     A column that is computed from sensitive ones has the strictest of their levels.
     """
-    return sensitive_among(pipeline.spec.ingest, pipeline.spec.clean, pipeline.name)
-
-
-def sensitive_among(ingest: Ingest, clean: Clean, pipeline: str) -> dict[str, Level]:
-    """Return the same of these sections of a pipeline, as a model has them stored."""
-    levels: dict[str, Level] = {c.name: c.sensitive for c in ingest.contract.columns if c.sensitive}
+    spec = pipeline.spec
+    levels: dict[str, Level] = {
+        c.name: c.sensitive for c in spec.ingest.contract.columns if c.sensitive
+    }
     if not levels:
         return {}
-    for name, sql in clean.derive.items():
-        if level := _strictest(levels, parse(sql, f"{pipeline}/clean: derive.{name}").columns):
+    for name, sql in spec.clean.derive.items():
+        if level := _strictest(levels, parse(sql, f"{pipeline.name}/clean: derive.{name}").columns):
             levels[name] = level
-    if windows := clean.windows:
+    if windows := spec.clean.windows:
         for column in windows.columns:
             if level := _strictest(levels, (column,)):
                 levels |= dict.fromkeys(windows.of(column), level)

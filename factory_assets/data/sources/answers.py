@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from factory_assets.data.sources.base import SourceContext, SourceHandle
+from factory_assets.declarations.loader import pipeline_named
 from factory_assets.spec import AnswersSource
 from factory_resources.errors import SourceError
 from factory_resources.home.home import Home
@@ -28,7 +29,6 @@ from factory_resources.prediction_log.logged_rows import logged_rows
 from factory_resources.prediction_log.prediction_log import PredictionLog
 from factory_resources.prediction_log.protection import Protection, is_protected
 from factory_resources.sources.files.reader import SourceTable, read_table
-from factory_resources.tracking.registry import Registry
 
 if TYPE_CHECKING:
     from factory_resources.prediction_log.record import PredictionRecord
@@ -77,18 +77,11 @@ def discover_answers(source: AnswersSource, context: SourceContext) -> Iterator[
     A day is identified by the ids of its rows, their outcomes and when those were observed.
 
     Raises:
-        SourceError: the pipeline has no champion, whose target names the column of the outcomes, or
-            no outcome was recorded yet.
+        SourceError: no outcome was recorded yet.
+        ModelError: the pipeline has no champion, whose target names the column of the outcomes.
         StorageError: a database cannot be read.
     """
     home, found = context.home, False
-    if Registry(home).champion(source.answers) is None:
-        raise SourceError(
-            f"{source.answers!r} has no model that answers",
-            where=f"answers:{source.answers}",
-            remedy="declare `train` in it, unless it does, and train: "
-            f"factory run {source.answers}",
-        )
     if has_outcomes(home):
         target = Targets(home).of_champion(source.answers)
         removed = _removed_days(home, source.answers)
@@ -103,11 +96,17 @@ def discover_answers(source: AnswersSource, context: SourceContext) -> Iterator[
                     found = True
                     yield handle
     if not found:
-        raise SourceError(
-            "no outcome of an answer is known yet",
-            where=f"answers:{source.answers}",
-            remedy=f"record some: factory feedback {source.answers} FILE, or POST /feedback",
-        )
+        raise _no_outcome(source.answers)
+
+
+def _no_outcome(pipeline: str) -> SourceError:
+    declared = pipeline_named(pipeline)
+    if declared and not declared.spec.train:
+        what, remedy = f"{pipeline!r} has no model that answers", "declare `train` in it"
+    else:
+        what = "no outcome of an answer is known yet"
+        remedy = f"record some: factory feedback {pipeline} FILE, or POST /feedback"
+    return SourceError(what, where=f"answers:{pipeline}", remedy=remedy)
 
 
 def _day_recorded(row: KnownRow) -> date:

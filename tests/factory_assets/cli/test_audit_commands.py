@@ -417,7 +417,7 @@ def _no_policy(root: Path) -> None:
         (
             _no_weights,
             ("evidence", "apples@1", "--out", "x.zip"),
-            "weights.safetensors: cannot be read (No such file or directory), and belongs to",
+            "apples@1: weights.safetensors is missing; it does not serve; factory verify shows",
         ),
         (
             _nothing,

@@ -33,6 +33,7 @@ from tests.factory_assets.serving.cases import Deployed
 from tests.factory_assets.serving.feedback.conftest import copied, rows_asked
 from tests.factory_assets.serving.feedback.conftest import grading as grading
 from tests.factory_assets.serving.feedback.conftest import pricing as pricing
+from tests.pipelines import declare
 
 CONTRACT: list[dict[str, Any]] = [
     {"name": "size", "from": "Size [mm]", "type": "float64"},
@@ -247,13 +248,13 @@ def test_without_outcomes_the_error_says_how_to_record_some(
         read(home, tmp_path)
 
 
-def test_without_a_model_nobody_is_told_to_record_outcomes(tmp_path: Path) -> None:
-    told = (
-        "'p' has no model that answers; declare `train` in it, unless it does, and train: factory"
-    )
-    with pytest.raises(SourceError) as caught:
+def test_without_a_model_nobody_is_told_to_record_outcomes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACTORY_DEFS", str(tmp_path / "defs"))
+    declare(tmp_path / "defs" / "p", {"purpose": "x", "ingest": {"source": {"files": "d.csv"}}})
+    with pytest.raises(SourceError, match=r"'p' has no model that answers; declare `train` in it$"):
         read(Home(tmp_path / "home"), tmp_path)
-    assert told in str(caught.value)
 
 
 def test_a_lost_answer_is_named(grading: Deployed, home: Home, tmp_path: Path) -> None:
