@@ -184,12 +184,14 @@ def _array(values: Iterable[Any], kind: Any) -> Any:
 
 def _decimals(kind: Any, terms: SearchTerms) -> list[Any]:
     """Return the numbers as a column of decimals would have them."""
-    from decimal import Decimal
+    from decimal import Context, Decimal
 
-    found = [Decimal(repr(one)) for one in terms.numbers]
     unit = Decimal(1).scaleb(-kind.scale)
-    fitting = [one for one in found if len(one.quantize(unit).as_tuple().digits) <= kind.precision]
-    return [one.quantize(unit) for one in fitting if one == one.quantize(unit)]
+    # A number with more digits than the column has becomes none, which equals nothing.
+    context = Context(prec=kind.precision, traps=[])
+    numbers = [Decimal(repr(one)) for one in terms.numbers]
+    stored = [(one, one.quantize(unit, context=context)) for one in numbers]
+    return [cell for one, cell in stored if cell == one]
 
 
 def _text_cells(column: Any, matcher: Matcher, *, in_text: bool) -> int:
