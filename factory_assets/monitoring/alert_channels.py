@@ -118,7 +118,16 @@ def _mail(email: Email, alert: Mapping[str, Any], home: Home) -> str:
             if email.user and email.password:
                 server.login(email.user, secret(email.password, home))
             refused = server.send_message(message)
-    except (OSError, ValueError, smtplib.SMTPException) as error:
+    except ValueError:
+        # The error quotes the text, such as the password.
+        raise AlertError(
+            "the e-mail was not sent: its host, user, password or an address has characters that "
+            "no mail server takes, such as ä",
+            where=f"{email.host}:{email.port}",
+            remedy="correct the secret, or alerts in factory.yaml; the next look sends the alert "
+            "again",
+        ) from None
+    except (OSError, smtplib.SMTPException) as error:
         raise AlertError(
             f"the e-mail was not sent ({error})",
             where=f"{email.host}:{email.port}",
