@@ -70,7 +70,8 @@ def receive_log(folder: Path, home: Home) -> ReceivedLog:
         answers = [line for line in log.proven if line.kind == "answer"]
         rewritten = any(_rewritten(log, earlier))
         records = _records([] if rewritten else answers, pack, findings)
-        missing = [one for one in records if stored.find(ids.text(one[0])) is None]
+        known = stored.facts([identifier for identifier, _ in records])
+        missing = [one for one in records if one[0] not in known]
         erased = stored.erased([identifier for identifier, _ in missing])
         kept = [one for one in missing if one[0] not in erased]
         removed = stored.removed_days(pack.pipeline)

@@ -115,6 +115,15 @@ def test_answers_come_home_once(edge: Edge) -> None:
     assert problems(edge.home) == []
 
 
+def test_answers_are_looked_up_together(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
+    names, alone = edge.answer(5, 95), list[str]()
+    with monkeypatch.context() as patch:
+        patch.setattr(PredictionLog, "find", lambda _, name: alone.append(name))
+        assert [edge.receive().answers for _ in range(2)] == [2, 0]
+    assert alone == []
+    assert edge.stored(names) == [True] * 2
+
+
 STRANGE: list[Any] = [math.nan, -math.inf, 10**400, "half \ud800", [[math.nan]], {"a": "\udfff"}]
 
 
