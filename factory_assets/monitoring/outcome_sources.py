@@ -49,7 +49,8 @@ def record_declared(pipeline: Pipeline, declared: OutcomeSource, home: Home) -> 
         StorageError: a database cannot be written.
     """
     looks, problems = Looks(home, pipeline.name), list[str]()
-    known = _known(looks)
+    stored, found = _known(looks), set[str]()
+    known = {**stored}
     with PredictionLog(home) as log:
         block = log.database.last_block()
     with home.scratch() as scratch:
@@ -57,6 +58,7 @@ def record_declared(pipeline: Pipeline, declared: OutcomeSource, home: Home) -> 
         try:
             for number, handle in enumerate(discover(declared.source, context)):
                 read = _reading(declared, handle)
+                found.add(read)
                 if read not in known or known[read].is_over(block):
                     folder = scratch / str(number)
                     try:
@@ -64,11 +66,15 @@ def record_declared(pipeline: Pipeline, declared: OutcomeSource, home: Home) -> 
                     except (DataError, SourceError) as error:
                         problems.append(_told(handle, error))
                         continue
-                    content = {name: asdict(one) for name, one in known.items()}
-                    home.write_atomic(_file(looks), json.dumps(content, sort_keys=True).encode())
                 problems += known[read].told
+            known = {read: one for read, one in known.items() if read in found}
         except FactoryError as error:
             problems.append(f"outcomes: {error}")
+        finally:
+            # Once for all: what a killed look has read is read again, and not recorded twice.
+            if known != stored:
+                content = {name: asdict(one) for name, one in known.items()}
+                home.write_atomic(_file(looks), json.dumps(content, sort_keys=True).encode())
     looks.keep_outcome_problems(problems)
     return problems
 

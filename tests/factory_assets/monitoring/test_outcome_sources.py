@@ -1,15 +1,19 @@
 """Outcomes come from a declared table, once, and say how well the model really does."""
 
+import json
 import sqlite3
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from factory_assets.cli.status.reading import read_status
+from factory_assets.monitoring import outcome_sources
 from factory_assets.monitoring.labelled import LabelledAnswers
 from factory_assets.monitoring.reasons import TrainingReasons
 from factory_assets.monitoring.watching import watch_once
+from factory_resources.home.home import Home
 from factory_resources.outcomes.summary import outcome_summary
 from factory_resources.prediction_log.ids import parse
 from tests.factory_resources.outcomes.samples import add, feedback
@@ -163,6 +167,42 @@ def test_a_wrong_file_is_named_in_the_status_and_does_not_keep_back_the_others(
     assert watch_once(pumps.pipeline, pumps.home).problems == ()
     needs = read_status(pumps.home, datetime.now(UTC)).needs
     assert "outcomes not recorded" not in [one.what for one in needs]
+
+
+def test_what_was_read_is_stored_once_a_look_without_files_that_are_gone(
+    pumps: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pumps.declare(watch={"outcomes": {"source": {"files": "found/*.csv"}}})
+    folder, stored = pumps.folder / "found", list[int]()
+    folder.mkdir()
+    asked = rows(9, 6)
+    for i, (a, b) in enumerate(outcomes_of(pumps.answer(asked), asked)):
+        (folder / f"{i}.csv").write_text(f"id,outcome\n{a},{b}\n")
+    write = Home.write_atomic
+
+    def counted(home: Home, path: Path, content: bytes) -> None:
+        if path.name == "outcome_sources.json":
+            stored.append(len(json.loads(content)))
+        write(home, path, content)
+
+    def interrupted(*arguments: Any) -> Any:
+        if arguments[2].name == "found/4.csv":
+            raise KeyboardInterrupt
+        return record(*arguments)
+
+    record = outcome_sources._record
+    monkeypatch.setattr(Home, "write_atomic", counted)
+    with monkeypatch.context() as patch:
+        patch.setattr(outcome_sources, "_record", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            watch_once(pumps.pipeline, pumps.home)
+    assert watch_once(pumps.pipeline, pumps.home).problems == ()
+    (folder / "0.csv").unlink()
+    for _ in range(2):
+        watch_once(pumps.pipeline, pumps.home)
+    assert stored == [4, 9, 8]
+    summary = outcome_summary(pumps.home, "pumps")
+    assert (summary.with_outcome, summary.repeated) == (9, 0)
 
 
 def test_a_version_that_is_worse_than_on_its_test_rows_is_an_alarm(
