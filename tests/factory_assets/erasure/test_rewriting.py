@@ -240,11 +240,13 @@ def test_a_damaged_table_is_told_by_its_name(content: bytes, home: Home) -> None
         stored_files(home)
 
 
-def _stored(home: Home, table: str, columns: dict[str, Any]) -> StoredTableFile:
+def _stored(
+    home: Home, table: str, columns: dict[str, Any], schema: pa.Schema | None = None
+) -> StoredTableFile:
     home.path.mkdir(mode=0o700, exist_ok=True)
     folder = home.tables / table
     folder.mkdir(parents=True)
-    pq.write_table(pa.table(columns), folder / "table")
+    pq.write_table(pa.table(columns, schema), folder / "table")
     digest = sha256((folder / "table").read_bytes()).hexdigest()
     kinds = {name: "VARCHAR" if name == "_file" else "BIGINT" for name in columns}
     return StoredTableFile(table, (folder / "table").rename(folder / f"{digest}.parquet"), kinds)
@@ -260,6 +262,36 @@ def test_many_rows_of_a_large_table_are_numbered_anew(home: Home) -> None:
     stored = pq.read_table(file.path.with_name(new.name))
     assert stored["_row"].to_pylist() == [*range(1, rows - len(gone) + 1)]
     assert set(stored["_file"].to_pylist()) == {"new"}
+
+
+def test_a_changed_file_is_refused_before_anything_is_written(home: Home) -> None:
+    file = _stored(home, "top/clean", {"_file": ["old"] * 3, "_row": range(1, 4)})
+    pq.write_table(pa.table({"_file": ["new"], "_row": [1]}), file.path)
+    with home.scratch() as scratch, TableRewriter([file], home, scratch) as rewriter:
+        with pytest.raises(StorageError, match=file.path.name):
+            rewriter.rewrite(file, (0,), {})
+        assert [*scratch.iterdir()] == []
+    assert [*file.path.parent.iterdir()] == [file.path]
+
+
+def test_its_engines_are_closed_in_the_end(home: Home) -> None:
+    file = _stored(home, "top/clean", {"_file": ["old"] * 3, "_row": range(1, 4)})
+    with home.scratch() as scratch:
+        with TableRewriter([file], home, scratch) as rewriter:
+            rewriter.rewrite(file, (0,), {})
+        for engine in (rewriter._strict, rewriter._lenient):
+            with pytest.raises(duckdb.ConnectionException):
+                engine.execute("SELECT 1")
+
+
+def test_a_column_without_missing_values_may_still_have_some(home: Home) -> None:
+    fields = [("_file", pa.string(), False), ("_row", pa.int64(), False), ("age", pa.int64(), True)]
+    schema = pa.schema([pa.field(name, kind, nullable=some) for name, kind, some in fields])
+    columns = {"_file": ["old"] * 3, "_row": range(1, 4), "age": [6, 7, 8]}
+    file = _stored(home, "top/clean", columns, schema)
+    with home.scratch() as scratch, TableRewriter([file], home, scratch) as rewriter:
+        new = rewriter.rewrite(file, (0,), {})
+    assert pq.read_schema(file.path.with_name(new.name)) == schema
 
 
 def test_many_rows_are_found_in_what_reads_them(home: Home) -> None:
