@@ -40,16 +40,6 @@ def pipelines_read(pipeline: Pipeline) -> list[str]:
     return [source.pipeline for source in sources if isinstance(source, SnapshotSource)]
 
 
-def with_upstream(name: str) -> list[str]:
-    """Return the names of the pipelines that a pipeline reads, directly or not, and its own."""
-    names = [name]
-    for one in names:
-        pipeline = pipeline_named(one)
-        read = pipelines_read(pipeline) if pipeline else []
-        names += [other for other in dict.fromkeys(read) if other not in names]
-    return names[::-1]
-
-
 def in_order(pipelines: Sequence[Pipeline]) -> list[Pipeline]:
     """Return each pipeline after those that it reads, otherwise in the given order."""
     by_name = {pipeline.name: pipeline for pipeline in pipelines}

@@ -73,7 +73,8 @@ def test_unknown_column_in_a_rule(tmp_path: Path) -> None:
 
 
 def test_stage_without_its_input(apples: FactoryCommand) -> None:
-    _one_line(apples("run", "apples", "--stages", "train"), "split", "factory run apples --stages")
+    asked = apples("run", "apples", "--stages", "train")
+    _one_line(asked, "split", "run it first: factory run apples")
 
 
 def test_predict_without_a_champion(apples: FactoryCommand, tmp_path: Path) -> None:

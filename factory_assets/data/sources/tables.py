@@ -13,7 +13,6 @@ from pathlib import Path
 from shlex import quote
 
 from factory_assets.data.sources.base import SourceContext, SourceHandle
-from factory_assets.declarations.dependencies import with_upstream
 from factory_assets.declarations.folders import pipeline_folders
 from factory_assets.declarations.loader import pipeline_named
 from factory_assets.results.base import result_as
@@ -180,10 +179,21 @@ def _no_result(source: SnapshotSource) -> SourceError:
         return SourceError(
             f"no pipeline {source.pipeline!r}", where=where, remedy=suggest(source.pipeline, names)
         )
-    run = " ".join(with_upstream(source.pipeline))
+    run = " ".join(_with_upstream(source.pipeline))
     return SourceError(
         "there is no result yet", where=where, remedy=f"run it first: factory run {run}"
     )
+
+
+def _with_upstream(name: str) -> list[str]:
+    """Return the names of the pipelines that a pipeline reads, directly or not, and its own."""
+    names = [name]
+    for one in names:
+        pipeline = pipeline_named(one)
+        read = pipeline.spec.ingest.every_source if pipeline else ()
+        others = dict.fromkeys(s.pipeline for s in read if isinstance(s, SnapshotSource))
+        names += [other for other in others if other not in names]
+    return names[::-1]
 
 
 def _current_records(source: SnapshotSource, home: Home) -> list[Record]:
