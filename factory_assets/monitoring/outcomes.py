@@ -74,7 +74,7 @@ class LossComparison:
 
     comparison: PairedComparison
     until: int
-    """Outcomes recorded until then are compared, in microseconds since 1970."""
+    """When the last compared outcome was recorded, in microseconds since 1970."""
 
     @classmethod
     def begin(cls, margin: float) -> LossComparison:
@@ -133,7 +133,9 @@ class LossComparison:
         bound = min(1.0, usual.mean() + 2 * usual.std() / np.sqrt(len(usual)))
         order = np.argsort(known.first[new], kind="stable")
         compared = self.comparison.update(losses[order], np.full(len(losses), bound))
-        return LossComparison(compared, until)
+        # Not `until`: a long transaction may still store outcomes that were recorded before that.
+        # None before these, since writers wait for each other.
+        return LossComparison(compared, int(known.first[new].max()))
 
     @property
     def is_worse(self) -> bool:

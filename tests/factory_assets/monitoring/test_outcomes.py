@@ -1,5 +1,6 @@
 """What known outcomes say is measured by the metrics that `evaluate` declares."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,9 @@ import pytest
 
 from factory_assets.ml.metrics.bootstrap import bootstrap_intervals
 from factory_assets.ml.metrics.metrics import ScoredRows
+from factory_assets.monitoring import reference
 from factory_assets.monitoring.answers import AnsweredRows
-from factory_assets.monitoring.outcomes import KnownOutcomes, real_performance
+from factory_assets.monitoring.outcomes import KnownOutcomes, LossComparison, real_performance
 from factory_assets.results.evaluation import EvaluationResult
 from factory_assets.results.model import Candidate
 from factory_assets.spec import Evaluate
@@ -68,6 +70,27 @@ def test_answers_with_outcomes_are_measured_with_the_intervals_of_an_evaluation(
     assert (auc.value, auc.tested) == (rows.metrics(["roc_auc"])["roc_auc"], 0.9)
     intervals = bootstrap_intervals(rows, ["roc_auc"], resamples=200, seed=0)
     assert (auc.low, auc.high) == intervals["roc_auc"]
+
+
+def test_outcomes_that_are_stored_long_after_they_were_recorded_are_compared() -> None:
+    verdict, known = scored()
+    tested = reference.TestedRows(known.rows.inputs, known.rows.outputs, known.truth)
+    seconds = 1_000_000
+
+    def after(before: LossComparison, first: list[int], now: int) -> LossComparison:
+        rows = AnsweredRows(
+            known.rows.ids[: len(first)], known.rows.inputs, known.rows.outputs[: len(first)]
+        )
+        times = np.array(first) * seconds
+        some = KnownOutcomes(rows, known.truth[: len(first)], times)
+        return before.after(some, verdict.candidate, tested, datetime.fromtimestamp(now, UTC))
+
+    one = after(LossComparison.begin(0.1), [90], 100)
+    # Many that were recorded together at 92 were stored at 103.
+    two = after(one, [90, 92, 92], 110)
+    assert two.comparison.evidence != one.comparison.evidence
+    assert after(two, [90, 92, 92], 120) is two
+    assert (one.until, two.until) == (90 * seconds, 92 * seconds)
 
 
 def test_a_class_that_the_model_does_not_know_is_counted_and_not_measured(tmp_path: Path) -> None:
